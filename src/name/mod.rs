@@ -1,1 +1,10 @@
-//! Room `name`.
+//! DN text (RFC 4514), without schema: parsing, printing, walking up. What a DN *equals* is the schema's
+//! business ([`crate::schema::NormalizedDn`]).
+
+mod ava;
+mod dn;
+mod rdn;
+
+pub use ava::Ava;
+pub use dn::{Dn, DnError};
+pub use rdn::Rdn;
