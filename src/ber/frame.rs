@@ -54,5 +54,9 @@ pub fn cut(buffer: &mut BytesMut, limit: usize) -> Result<Cut, FrameError> {
     if size > limit {
         return Err(FrameError::TooLarge { size, limit });
     }
-    if buffer.len() < size { Ok(Cut::Incomplete(size)) } else { Ok(Cut::Message(buffer.split_to(size).freeze())) }
+    if buffer.len() < size {
+        Ok(Cut::Incomplete(size))
+    } else {
+        Ok(Cut::Message(buffer.split_to(size).freeze()))
+    }
 }

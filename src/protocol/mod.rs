@@ -3,6 +3,6 @@
 //! A [`message::Request`] holds its frame and hands out views that borrow from it; responses are written straight
 //! into the connection's buffer by [`encode`].
 
+pub mod filter;
 pub mod message;
 pub mod result;
-pub mod filter;

@@ -100,7 +100,12 @@ impl MatchingRule {
 
     /// The prepared form of one part of a substring assertion, appended to `out`; it is looked for in the
     /// [`Self::key`] of the value (RFC 4518 §2.6.1: insignificant spaces depend on the part's place).
-    pub fn substring_key(self, _part: &[u8], _place: SubstringPlace, _out: &mut Vec<u8>) -> Result<(), String> {
+    pub fn substring_key(
+        self,
+        _part: &[u8],
+        _place: SubstringPlace,
+        _out: &mut Vec<u8>,
+    ) -> Result<(), String> {
         unimplemented!()
     }
 }
