@@ -4,7 +4,9 @@
 mod ava;
 mod dn;
 mod rdn;
+mod reader;
 
 pub use ava::Ava;
 pub use dn::{Dn, DnError};
 pub use rdn::Rdn;
+pub use reader::{AvaRef, DnReader};
