@@ -1,0 +1,129 @@
+//! One request on its way, and what it needs of the connection it came by.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+
+use super::Directory;
+use crate::access::Requester;
+use crate::protocol::message::Request;
+use crate::protocol::result::LdapResult;
+
+/// The connection a request came by, as operations see it.
+pub trait Connection: Send + Sync {
+    /// Appends whole LDAPMessages to what is to be written. Never blocks; nothing happens once the connection is closed.
+    fn send(&self, encode: &mut dyn FnMut(&mut BytesMut));
+    /// Octets that wait to be written.
+    fn queued(&self) -> usize;
+    /// Ready when less waits than the bound (a search then goes on sending), with false once the connection is closed.
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<bool>;
+    /// Ends the connection: a Notice of Disconnection with this result is written, then it closes.
+    fn disconnect(&self, notice: LdapResult);
+    /// Who the connection acts for from now on.
+    fn authenticate(&self, requester: Arc<Requester>);
+}
+
+/// How a request may end before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Ending {
+    /// It goes on.
+    None = 0,
+    /// Abandoned: no answer is sent (RFC 4511 §4.11).
+    Abandoned = 1,
+    /// Canceled: it answers 118 (RFC 3909).
+    Canceled = 2,
+}
+
+/// A request in flight. The session keeps one end to abandon or cancel it, the operation the other; when the
+/// operation drops the [`Call`], the request is over.
+pub struct Flight {
+    ending: AtomicU8,
+    hook: Mutex<Option<Box<dyn FnOnce(Ending) + Send>>>,
+    finished: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Flight {
+    /// A request in flight; `finished` is called when the operation is over.
+    pub fn new(finished: impl FnOnce() + Send + 'static) -> Self {
+        Self {
+            ending: AtomicU8::new(0),
+            hook: Mutex::new(None),
+            finished: Mutex::new(Some(Box::new(finished))),
+        }
+    }
+
+    /// How it has to end.
+    pub fn ending(&self) -> Ending {
+        match self.ending.load(Ordering::Acquire) {
+            0 => Ending::None,
+            1 => Ending::Abandoned,
+            _ => Ending::Canceled,
+        }
+    }
+
+    /// Asks it to end; the operation's hook, if any, is called on this thread.
+    pub fn end(&self, how: Ending) {
+        if self.ending.compare_exchange(0, how as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(hook) = hook {
+                hook(how);
+            }
+        }
+    }
+
+    /// Has `hook` called when the request is asked to end; at once if it was already.
+    pub fn on_end(&self, hook: impl FnOnce(Ending) + Send + 'static) {
+        let mut slot = self.hook.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.ending() {
+            Ending::None => *slot = Some(Box::new(hook)),
+            how => {
+                drop(slot);
+                hook(how);
+            }
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let finished = self.finished.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(finished) = finished {
+            finished();
+        }
+    }
+}
+
+/// One request with all it needs. Dropping it ends the request.
+pub struct Call {
+    /// The server.
+    pub directory: Arc<Directory>,
+    /// The connection it came by.
+    pub connection: Arc<dyn Connection>,
+    /// Who asks, as of the request's arrival.
+    pub requester: Arc<Requester>,
+    /// The request.
+    pub request: Request,
+    /// The way to abandon or cancel it; the session holds a weak end.
+    pub flight: Arc<Flight>,
+    /// Number of the connection, for the log.
+    pub connection_number: u64,
+    /// Number of the operation on its connection, for the log.
+    pub operation_number: u64,
+    /// Monotonic arrival time.
+    pub arrived: std::time::Duration,
+}
+
+/// What became of a call for now.
+pub enum Served {
+    /// Answered, or a store thread will answer; the next request may start.
+    Answered,
+    /// Goes on beside the following requests (a long search); the session spawns it.
+    Beside(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Has to end before the next request of this connection starts (a bind; a password to hash).
+    Before(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
