@@ -10,6 +10,7 @@ mod dn_key;
 mod edit;
 mod error;
 mod load;
+mod prepare;
 mod registry;
 
 pub use check::Violation;
