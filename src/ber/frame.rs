@@ -60,3 +60,61 @@ pub fn cut(buffer: &mut BytesMut, limit: usize) -> Result<Cut, FrameError> {
         Ok(Cut::Message(buffer.split_to(size).freeze()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn first(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
+        cut(&mut BytesMut::from(bytes), limit)
+    }
+
+    #[test]
+    fn an_incomplete_message_says_what_it_needs() {
+        assert_eq!(first(b"", 100), Ok(Cut::Incomplete(2)));
+        assert_eq!(first(b"\x30", 100), Ok(Cut::Incomplete(2)));
+        assert_eq!(first(b"\x30\x82", 100), Ok(Cut::Incomplete(4)));
+        assert_eq!(first(b"\x30\x05\x02\x01", 100), Ok(Cut::Incomplete(7)));
+    }
+
+    #[test]
+    fn a_message_is_refused_at_its_header() {
+        assert_eq!(first(b"G", 100), Err(FrameError::NotAMessage(b'G')));
+        assert_eq!(first(b"\x31\x00", 100), Err(FrameError::NotAMessage(0x31)));
+        assert_eq!(first(b"\x30\x80", 100), Err(FrameError::Length));
+        assert_eq!(first(b"\x30\x85", 100), Err(FrameError::Length));
+        assert_eq!(first(b"\x30\x63", 100), Err(FrameError::TooLarge { size: 101, limit: 100 }));
+        let huge = FrameError::TooLarge { size: 0xffff_ffff + 6, limit: 100 };
+        assert_eq!(first(b"\x30\x84\xff\xff\xff\xff", 100), Err(huge));
+    }
+
+    proptest! {
+        #[test]
+        fn messages_come_out_whole_however_they_come_in(
+            contents in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 1..6),
+            step in 1_usize..50,
+        ) {
+            let mut stream = BytesMut::new();
+            for content in &contents {
+                crate::ber::write::element(&mut stream, tag::SEQUENCE, content);
+            }
+            let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
+            for piece in stream.chunks(step) {
+                buffer.extend_from_slice(piece);
+                loop {
+                    match cut(&mut buffer, 1000).unwrap() {
+                        Cut::Message(message) => found.push(message),
+                        Cut::Incomplete(needed) => {
+                            prop_assert!(needed > buffer.len());
+                            break;
+                        }
+                    }
+                }
+            }
+            prop_assert!(buffer.is_empty());
+            prop_assert_eq!(found.concat(), stream.to_vec());
+            prop_assert_eq!(found.len(), contents.len());
+        }
+    }
+}

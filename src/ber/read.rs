@@ -171,3 +171,67 @@ pub fn boolean(content: &[u8]) -> Result<bool, BerError> {
         _ => Err(BerError::Boolean),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn elements_are_read_one_after_the_other() {
+        let mut reader = Reader::new(b"\x02\x01\x05\x04\x81\x02hi\x30\x02\x05\x00");
+        assert_eq!(reader.integer(), Ok(5));
+        assert_eq!(reader.peek(), Some(tag::OCTET_STRING));
+        assert_eq!(reader.optional(tag::BOOLEAN), Ok(None));
+        let text = reader.tlv().unwrap();
+        assert_eq!((text.content, text.whole), (&b"hi"[..], &b"\x04\x81\x02hi"[..]));
+        let mut inner = reader.nested(tag::SEQUENCE).unwrap();
+        assert_eq!(inner.expect(tag::NULL), Ok(&b""[..]));
+        assert_eq!(inner.tlv(), Err(BerError::Missing));
+        assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn what_ldap_forbids_is_refused() {
+        for (bytes, error) in [
+            (&b"\x04"[..], BerError::Overrun),
+            (b"\x04\x02a", BerError::Overrun),
+            (b"\x04\x82\x01", BerError::Overrun),
+            (b"\x04\x80a\x00\x00", BerError::Length),
+            (b"\x04\x85\x00\x00\x00\x00\x01a", BerError::Length),
+            (b"\x04\x84\xff\xff\xff\xffa", BerError::Overrun),
+            (b"\x05\x00", BerError::UnexpectedTag { expected: 4, found: 5 }),
+            (b"", BerError::Missing),
+        ] {
+            assert_eq!(Reader::new(bytes).octets(), Err(error), "{bytes:?}");
+        }
+        assert_eq!(Reader::new(b"\x1f\x20\x00").tlv(), Err(BerError::TagForm));
+        assert_eq!(Reader::new(b"\x04\x01\xff").string(), Err(BerError::Utf8));
+        assert_eq!(Reader::new(b"\x00").finish(), Err(BerError::Trailing));
+        for bytes in [&b"\x01\x01\x01"[..], b"\x01\x00", b"\x01\x02\xff\xff"] {
+            assert_eq!(Reader::new(bytes).boolean(), Err(BerError::Boolean));
+        }
+    }
+
+    #[test]
+    fn integers_have_a_sign_and_a_size() {
+        assert_eq!(integer(b"\xff"), Ok(-1));
+        assert_eq!(integer(b"\x00\xff"), Ok(255));
+        assert_eq!(integer(b"\x80\x00\x00\x00\x00\x00\x00\x00"), Ok(i64::MIN));
+        assert_eq!(integer(b""), Err(BerError::Integer));
+        assert_eq!(integer(b"\x00\x80\x00\x00\x00\x00\x00\x00\x00"), Err(BerError::Integer));
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic_and_an_element_is_within_its_input(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let mut reader = Reader::new(&bytes);
+            let mut total = 0;
+            while let Ok(tlv) = reader.tlv() {
+                total += tlv.whole.len();
+                prop_assert!(tlv.whole.ends_with(tlv.content));
+            }
+            prop_assert!(total + reader.remaining().len() == bytes.len());
+        }
+    }
+}

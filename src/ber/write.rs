@@ -74,3 +74,67 @@ pub fn integer(out: &mut BytesMut, tag: u8, value: i64) {
 pub fn boolean(out: &mut BytesMut, value: bool) {
     element(out, tag::BOOLEAN, &[if value { 0xff } else { 0x00 }]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ber::Reader;
+    use proptest::prelude::*;
+
+    #[test]
+    fn headers_are_the_shortest() {
+        for (length, bytes) in [
+            (0, &b"\x04\x00"[..]),
+            (0x7f, b"\x04\x7f"),
+            (0x80, b"\x04\x81\x80"),
+            (0xff, b"\x04\x81\xff"),
+            (0x100, b"\x04\x82\x01\x00"),
+            (0xffff, b"\x04\x82\xff\xff"),
+            (0x1_0000, b"\x04\x83\x01\x00\x00"),
+            (0x100_0000, b"\x04\x84\x01\x00\x00\x00"),
+        ] {
+            let mut out = BytesMut::new();
+            header(&mut out, tag::OCTET_STRING, length);
+            assert_eq!(out.as_ref(), bytes);
+            assert_eq!(header_len(length), bytes.len());
+        }
+    }
+
+    #[test]
+    fn integers_are_the_shortest() {
+        for (value, bytes) in [
+            (0, &b"\x02\x01\x00"[..]),
+            (127, b"\x02\x01\x7f"),
+            (128, b"\x02\x02\x00\x80"),
+            (-1, b"\x02\x01\xff"),
+            (-128, b"\x02\x01\x80"),
+            (-129, b"\x02\x02\xff\x7f"),
+            (1000, b"\x02\x02\x03\xe8"),
+            (i64::MIN, b"\x02\x08\x80\x00\x00\x00\x00\x00\x00\x00"),
+        ] {
+            let mut out = BytesMut::new();
+            integer(&mut out, tag::INTEGER, value);
+            assert_eq!(out.as_ref(), bytes);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            number in any::<i64>(),
+            flag in any::<bool>(),
+            content in proptest::collection::vec(any::<u8>(), 0..600),
+        ) {
+            let mut out = BytesMut::new();
+            integer(&mut out, tag::INTEGER, number);
+            prop_assert_eq!(out.len(), element_len(integer_len(number)));
+            boolean(&mut out, flag);
+            octets(&mut out, &content);
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(reader.integer(), Ok(number));
+            prop_assert_eq!(reader.boolean(), Ok(flag));
+            prop_assert_eq!(reader.octets(), Ok(&content[..]));
+            prop_assert_eq!(reader.finish(), Ok(()));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::filter::Filter;
+pub use super::list::{Attributes, Controls, Modifications, Strings, Values};
 
 /// A message id, 1 to 2^31 − 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +38,92 @@ pub enum OperationKind {
     Extended,
 }
 
+impl OperationKind {
+    /// The tag of its protocolOp.
+    pub const fn tag(self) -> u8 {
+        match self {
+            Self::Bind => 0x60,
+            Self::Unbind => 0x42,
+            Self::Search => 0x63,
+            Self::Modify => 0x66,
+            Self::Add => 0x68,
+            Self::Delete => 0x4a,
+            Self::ModifyDn => 0x6c,
+            Self::Compare => 0x6e,
+            Self::Abandon => 0x50,
+            Self::Extended => 0x77,
+        }
+    }
+
+    /// The operation whose request has this tag.
+    pub const fn from_tag(tag: u8) -> Option<Self> {
+        Some(match tag {
+            0x60 => Self::Bind,
+            0x42 => Self::Unbind,
+            0x63 => Self::Search,
+            0x66 => Self::Modify,
+            0x68 => Self::Add,
+            0x4a => Self::Delete,
+            0x6c => Self::ModifyDn,
+            0x6e => Self::Compare,
+            0x50 => Self::Abandon,
+            0x77 => Self::Extended,
+            _ => return None,
+        })
+    }
+
+    /// The word for it in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Unbind => "unbind",
+            Self::Search => "search",
+            Self::Modify => "modify",
+            Self::Add => "add",
+            Self::Delete => "delete",
+            Self::ModifyDn => "modifyDN",
+            Self::Compare => "compare",
+            Self::Abandon => "abandon",
+            Self::Extended => "extended",
+        }
+    }
+}
+
+impl Scope {
+    /// The scope's number on the wire.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Base => 0,
+            Self::One => 1,
+            Self::Subtree => 2,
+            Self::Subordinate => 3,
+        }
+    }
+
+    /// The scope of a number.
+    pub const fn from_number(number: i64) -> Option<Self> {
+        Some(match number {
+            0 => Self::Base,
+            1 => Self::One,
+            2 => Self::Subtree,
+            3 => Self::Subordinate,
+            _ => return None,
+        })
+    }
+}
+
+impl ModifyOperation {
+    /// The operation's number on the wire.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Add => 0,
+            Self::Delete => 1,
+            Self::Replace => 2,
+            Self::Increment => 3,
+        }
+    }
+}
+
 /// A request, checked as a whole by [`super::decode::decode`]; its views cannot fail.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -47,6 +134,34 @@ pub struct Request {
     pub(super) operation: std::ops::Range<usize>,
     /// Content octets of the controls within the frame; empty if there are none.
     pub(super) controls: std::ops::Range<usize>,
+}
+
+impl Request {
+    /// Its message id.
+    pub const fn id(&self) -> MessageId {
+        self.id
+    }
+
+    /// Which operation it asks for.
+    pub const fn kind(&self) -> OperationKind {
+        self.kind
+    }
+
+    /// The whole message as it came.
+    pub const fn frame(&self) -> &Bytes {
+        &self.frame
+    }
+
+    /// What it asks for, read again from the checked frame. Only a search allocates, for its filter's tree.
+    pub fn operation(&self) -> Operation<'_> {
+        let content = self.frame.get(self.operation.clone()).unwrap_or_default();
+        super::decode::read_operation(self.kind, content)
+    }
+
+    /// Its controls, in the order they were sent.
+    pub fn controls(&self) -> Controls<'_> {
+        Controls::checked(self.frame.get(self.controls.clone()).unwrap_or_default())
+    }
 }
 
 /// What a request asks for.
@@ -221,20 +336,7 @@ pub struct RawAttribute<'a> {
     pub description: &'a str,
     /// Its values.
     pub values: Values<'a>,
+    /// The whole encoded PartialAttribute as sent: its lengths may be longer than needed and unknown trailing
+    /// elements may be in it, so what is to be stored is written anew ([`super::encode::attribute`]).
+    pub whole: &'a [u8],
 }
-
-/// The encoded elements of a list that was checked; iterates without allocating.
-#[derive(Debug, Clone, Copy)]
-pub struct Strings<'a>(pub(super) &'a [u8]);
-
-/// The values of an attribute: content octets of a checked SET OF OCTET STRING.
-#[derive(Debug, Clone, Copy)]
-pub struct Values<'a>(pub(super) &'a [u8]);
-
-/// A checked AttributeList: content octets of a SEQUENCE OF PartialAttribute.
-#[derive(Debug, Clone, Copy)]
-pub struct Attributes<'a>(pub(super) &'a [u8]);
-
-/// A checked list of modifications.
-#[derive(Debug, Clone, Copy)]
-pub struct Modifications<'a>(pub(super) &'a [u8]);
