@@ -1,0 +1,601 @@
+//! Every property an operator may set, listed once: by component (the object class of its entry), with kind, default
+//! and what a change takes.
+
+use super::properties::{PropertyKind, TimeUnit};
+
+/// When a changed property takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// At once.
+    Live,
+    /// When the named part is restarted.
+    Restart(&'static str),
+    /// Never: kept and shown because administrators' scripts set it; says why.
+    None(&'static str),
+}
+
+/// A property: one `ds-cfg-…` attribute of one component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Property {
+    /// Its name as `dsconfig` spells it; the attribute is `ds-cfg-` and the name.
+    pub name: &'static str,
+    /// What values it accepts.
+    pub kind: PropertyKind,
+    /// The values in force when the entry has none.
+    pub default: &'static [&'static str],
+    /// Whether it takes several values.
+    pub is_multivalued: bool,
+    /// Whether the entry must have it.
+    pub is_mandatory: bool,
+    /// Whether it stays as it was when the entry was made.
+    pub is_read_only: bool,
+    /// When a change takes effect.
+    pub effect: Effect,
+}
+
+impl Property {
+    /// The LDAP attribute.
+    pub fn attribute(&self) -> String {
+        format!("ds-cfg-{}", self.name)
+    }
+
+    const fn many(mut self) -> Self {
+        self.is_multivalued = true;
+        self
+    }
+
+    const fn mandatory(mut self) -> Self {
+        self.is_mandatory = true;
+        self
+    }
+
+    const fn read_only(mut self) -> Self {
+        self.is_read_only = true;
+        self
+    }
+
+    const fn restart(mut self, what: &'static str) -> Self {
+        self.effect = Effect::Restart(what);
+        self
+    }
+
+    const fn no_effect(mut self, why: &'static str) -> Self {
+        self.effect = Effect::None(why);
+        self
+    }
+}
+
+/// A kind of configuration entry.
+#[derive(Debug, Clone, Copy)]
+pub struct Component {
+    /// Its object class.
+    pub class: &'static str,
+    /// What people call it.
+    pub label: &'static str,
+    /// What can be set on it.
+    pub properties: &'static [Property],
+}
+
+const fn property(name: &'static str, kind: PropertyKind, default: &'static [&'static str]) -> Property {
+    Property {
+        name,
+        kind,
+        default,
+        is_multivalued: false,
+        is_mandatory: false,
+        is_read_only: false,
+        effect: Effect::Live,
+    }
+}
+
+const fn integer(name: &'static str, min: i64, max: i64, default: &'static [&'static str]) -> Property {
+    property(name, PropertyKind::Integer { min, max }, default)
+}
+
+const fn boolean(name: &'static str, default: &'static [&'static str]) -> Property {
+    property(name, PropertyKind::Boolean, default)
+}
+
+const fn duration(name: &'static str, base: TimeUnit, default: &'static [&'static str]) -> Property {
+    property(name, PropertyKind::Duration { base, min_ms: 0, unlimited: false }, default)
+}
+
+const fn size(name: &'static str, min: u64, max: u64, default: &'static [&'static str]) -> Property {
+    property(name, PropertyKind::Size { min, max }, default)
+}
+
+const fn text(name: &'static str, default: &'static [&'static str]) -> Property {
+    property(name, PropertyKind::Text, default)
+}
+
+const fn dn(name: &'static str, default: &'static [&'static str]) -> Property {
+    property(name, PropertyKind::Dn, default)
+}
+
+const fn word(
+    name: &'static str,
+    words: &'static [&'static str],
+    default: &'static [&'static str],
+) -> Property {
+    property(name, PropertyKind::Enum(words), default)
+}
+
+const MAX: i64 = i32::MAX as i64;
+const TRUE: &[&str] = &["true"];
+const FALSE: &[&str] = &["false"];
+const NONE: &[&str] = &[];
+const WRITABILITY: &[&str] = &["enabled", "disabled", "internal-only"];
+const LISTENER: &str = "the connection handler (disable and enable it, or restart the server)";
+const STORE: &str = "the server";
+const NOT_BUILT: &str = "this server has no such function";
+const BY_DESIGN: &str = "this server does it another way";
+
+/// `ds-cfg-root-config`: `cn=config` itself.
+const ROOT_CONFIG: &[Property] = &[
+    integer("size-limit", 0, MAX, &["1000"]),
+    property(
+        "time-limit",
+        PropertyKind::Duration { base: TimeUnit::Seconds, min_ms: 0, unlimited: false },
+        &["60 seconds"],
+    ),
+    integer("lookthrough-limit", 0, MAX, &["5000"]),
+    duration("idle-time-limit", TimeUnit::Milliseconds, &["0 seconds"]),
+    integer("max-allowed-client-connections", 0, MAX, &["0"]),
+    integer("max-psearches", -1, MAX, &["-1"]),
+    boolean("check-schema", TRUE).no_effect("entries are always checked"),
+    boolean("add-missing-rdn-attributes", TRUE),
+    boolean("allow-attribute-name-exceptions", FALSE).no_effect(NOT_BUILT),
+    word("invalid-attribute-syntax-behavior", &["accept", "reject", "warn"], &["reject"])
+        .no_effect("values are always checked"),
+    word("single-structural-objectclass-behavior", &["accept", "reject", "warn"], &["reject"])
+        .no_effect("entries are always checked"),
+    word("writability-mode", WRITABILITY, &["enabled"]),
+    boolean("reject-unauthenticated-requests", FALSE),
+    boolean("bind-with-dn-requires-password", TRUE),
+    boolean("return-bind-error-messages", FALSE),
+    boolean("notify-abandoned-operations", FALSE),
+    integer("server-error-result-code", 0, MAX, &["80"]).no_effect(BY_DESIGN),
+    word("etime-resolution", &["milliseconds", "nanoseconds"], &["milliseconds"]),
+    size("max-internal-buffer-size", 512, MAX as u64, &["32 KB"]).no_effect(BY_DESIGN),
+    boolean("trust-transaction-ids", FALSE),
+    boolean("save-config-on-successful-startup", TRUE).no_effect("it is always saved"),
+    dn("default-password-policy", &["cn=Default Password Policy,cn=Password Policies,cn=config"]),
+    dn("proxied-authorization-identity-mapper", &["cn=Exact Match,cn=Identity Mappers,cn=config"]),
+    text("smtp-server", NONE).many(),
+    text("allowed-task", NONE).many(),
+    text("disabled-privilege", NONE).many(),
+    word("workflow-configuration-mode", &["auto", "manual"], &["auto"]).no_effect(NOT_BUILT),
+];
+
+const BACKEND: &[Property] = &[
+    text("backend-id", NONE).mandatory().read_only(),
+    boolean("enabled", TRUE).restart(STORE),
+    dn("base-dn", NONE).many().restart(STORE),
+    word("writability-mode", WRITABILITY, &["enabled"]),
+    integer("index-entry-limit", 0, MAX, &["4000"]).no_effect("ranges stream, so no key has a limit"),
+    text("db-directory", &["db"]).restart(STORE),
+    property("db-directory-permissions", PropertyKind::Permissions, &["700"]).restart(STORE),
+    integer("db-cache-percent", 1, 90, &["50"]).restart(STORE),
+    size("db-cache-size", 0, u64::MAX, &["0 MB"]).restart(STORE),
+    boolean("db-txn-no-sync", FALSE).restart(STORE),
+    boolean("db-txn-write-no-sync", FALSE).restart(STORE),
+    size("disk-low-threshold", 0, u64::MAX, &["200 megabytes"]),
+    size("disk-full-threshold", 0, u64::MAX, &["100 megabytes"]),
+    boolean("compact-encoding", TRUE).no_effect(BY_DESIGN),
+    boolean("entries-compressed", FALSE).no_effect(NOT_BUILT),
+    boolean("confidentiality-enabled", FALSE).no_effect(NOT_BUILT),
+    word("cts-log-sync", &["always", "group", "os"], &["group"]).restart(STORE),
+    word("cts-index-store", &["memory", "sled"], &["memory"]).restart(STORE),
+    duration("preload-time-limit", TimeUnit::Milliseconds, &["0 seconds"]).no_effect(BY_DESIGN),
+];
+
+const BACKEND_INDEX: &[Property] = &[
+    property("attribute", PropertyKind::AttributeType, NONE).mandatory().read_only(),
+    word("index-type", &["equality", "ordering", "presence", "substring", "approximate", "extensible"], NONE)
+        .mandatory()
+        .many(),
+    integer("index-entry-limit", 0, MAX, &["4000"]).no_effect("ranges stream, so no key has a limit"),
+    integer("substring-length", 3, 64, &["6"]),
+    property("index-extensible-matching-rule", PropertyKind::Oid, NONE).many().no_effect(NOT_BUILT),
+    boolean("confidentiality-enabled", FALSE).no_effect(NOT_BUILT),
+    boolean("ttl-enabled", FALSE),
+    duration("ttl-age", TimeUnit::Seconds, &["0 seconds"]),
+];
+
+const ACCESS_CONTROL: &[Property] =
+    &[boolean("enabled", TRUE), property("global-aci", PropertyKind::Aci, NONE).many()];
+
+const CONNECTION_HANDLER: &[Property] = &[
+    boolean("enabled", TRUE),
+    property("listen-address", PropertyKind::Address, &["0.0.0.0"]).many().restart(LISTENER),
+    integer("listen-port", 1, 65_535, NONE).mandatory().restart(LISTENER),
+    boolean("use-ssl", FALSE).restart(LISTENER),
+    boolean("allow-start-tls", FALSE),
+    word("ssl-client-auth-policy", &["disabled", "optional", "required"], &["optional"]).restart(LISTENER),
+    text("ssl-cert-nickname", NONE).many().no_effect("a PEM file holds one certificate"),
+    word("ssl-protocol", &["TLSv1.2", "TLSv1.3"], NONE).many().restart(LISTENER),
+    text("ssl-cipher-suite", NONE).many().restart(LISTENER),
+    dn("key-manager-provider", NONE).many().restart(LISTENER),
+    dn("trust-manager-provider", NONE).many().restart(LISTENER),
+    integer("accept-backlog", 1, MAX, &["128"]).restart(LISTENER),
+    boolean("allow-tcp-reuse-address", TRUE).no_effect("it is always set"),
+    boolean("use-tcp-keep-alive", TRUE),
+    boolean("use-tcp-no-delay", TRUE),
+    size("max-request-size", 1, MAX as u64, &["5 megabytes"]),
+    duration("max-blocked-write-time-limit", TimeUnit::Milliseconds, &["2 minutes"]),
+    size("buffer-size", 1, MAX as u64, &["4096 bytes"]),
+    boolean("allow-ldap-v2", FALSE).no_effect("LDAPv2 is not served"),
+    boolean("send-rejection-notice", TRUE),
+    boolean("keep-stats", TRUE).no_effect("they are always kept"),
+    property("allowed-client", PropertyKind::AddressMask, NONE).many(),
+    property("denied-client", PropertyKind::AddressMask, NONE).many(),
+    integer("num-request-handlers", 1, MAX, NONE).no_effect(BY_DESIGN),
+];
+
+const ADMINISTRATION_CONNECTOR: &[Property] = &[
+    property("listen-address", PropertyKind::Address, &["0.0.0.0"]).many().restart("the server"),
+    integer("listen-port", 1, 65_535, &["4444"]).mandatory().restart("the server"),
+    text("ssl-cert-nickname", &["admin-cert"]).many().no_effect("a PEM file holds one certificate"),
+    word("ssl-protocol", &["TLSv1.2", "TLSv1.3"], NONE).many().restart("the server"),
+    text("ssl-cipher-suite", NONE).many().restart("the server"),
+    dn("key-manager-provider", NONE).many().restart("the server"),
+    dn("trust-manager-provider", NONE).many().restart("the server"),
+];
+
+const KEY_MANAGER: &[Property] = &[
+    boolean("enabled", TRUE),
+    text("cts-certificate-file", NONE).mandatory().restart(LISTENER),
+    text("cts-private-key-file", NONE).mandatory().restart(LISTENER),
+];
+
+const TRUST_MANAGER: &[Property] =
+    &[boolean("enabled", TRUE), text("cts-trust-file", NONE).restart(LISTENER)];
+
+const WORK_QUEUE: &[Property] = &[
+    integer("max-work-queue-capacity", 1, MAX, &["1000"]).restart("the server"),
+    integer("num-worker-threads", 1, 1024, NONE).restart("the server"),
+];
+
+const ROOT_DN: &[Property] = &[text("default-root-privilege-name", NONE).many()];
+
+const ROOT_DN_USER: &[Property] =
+    &[dn("alternate-bind-dn", NONE).many(), boolean("inherit-default-root-privileges", TRUE)];
+
+const PASSWORD_POLICY: &[Property] = &[
+    property("password-attribute", PropertyKind::AttributeType, &["userPassword"])
+        .no_effect("userPassword is the only one"),
+    dn("default-password-storage-scheme", &["cn=PBKDF2-HMAC-SHA256,cn=Password Storage Schemes,cn=config"])
+        .many(),
+    dn("deprecated-password-storage-scheme", NONE).many(),
+    boolean("allow-pre-encoded-passwords", FALSE),
+    boolean("allow-user-password-changes", TRUE),
+    boolean("allow-multiple-password-values", FALSE),
+    boolean("require-secure-authentication", FALSE),
+    boolean("require-secure-password-changes", FALSE),
+    boolean("password-change-requires-current-password", FALSE),
+    integer("lockout-failure-count", 0, MAX, &["0"]),
+    duration("lockout-duration", TimeUnit::Seconds, &["0 seconds"]),
+    duration("lockout-failure-expiration-interval", TimeUnit::Seconds, &["0 seconds"]),
+    duration("max-password-age", TimeUnit::Seconds, &["0 seconds"]).no_effect(NOT_BUILT),
+    integer("password-history-count", 0, MAX, &["0"]).no_effect(NOT_BUILT),
+    dn("password-validator", NONE).many().no_effect(NOT_BUILT),
+];
+
+const STORAGE_SCHEME: &[Property] =
+    &[boolean("enabled", TRUE), integer("pbkdf2-iterations", 1, 10_000_000, &["10000"])];
+
+const IDENTITY_MAPPER: &[Property] = &[
+    boolean("enabled", TRUE),
+    property("match-attribute", PropertyKind::AttributeType, &["uid"]).many(),
+    dn("match-base-dn", NONE).many(),
+];
+
+const LOG_PUBLISHER: &[Property] = &[
+    boolean("enabled", TRUE),
+    text("log-file", NONE).restart("the log publisher"),
+    property("log-file-permissions", PropertyKind::Permissions, &["640"]).restart("the log publisher"),
+    word("log-format", &["multi-line", "combined", "json"], &["multi-line"]),
+    boolean("asynchronous", TRUE).no_effect("logs are always asynchronous"),
+    boolean("append", TRUE).no_effect("it always appends"),
+    boolean("auto-flush", TRUE).no_effect(BY_DESIGN),
+    integer("queue-size", 1, 1_000_000, &["8192"]).restart("the log publisher"),
+    size("buffer-size", 1, MAX as u64, &["64 kb"]).no_effect(BY_DESIGN),
+    duration("time-interval", TimeUnit::Milliseconds, &["5 seconds"]).no_effect(BY_DESIGN),
+    boolean("suppress-internal-operations", TRUE).no_effect("internal operations are not logged"),
+    boolean("suppress-synchronization-operations", FALSE),
+    boolean("log-control-oids", FALSE),
+    word("filtering-policy", &["exclusive", "inclusive", "no-filtering"], &["no-filtering"]),
+    dn("rotation-policy", NONE).many(),
+    dn("retention-policy", NONE).many(),
+    word(
+        "default-severity",
+        &["all", "debug", "error", "info", "none", "notice", "warning"],
+        &["error", "warning", "notice"],
+    )
+    .many(),
+    text("override-severity", NONE).many().no_effect(NOT_BUILT),
+];
+
+const ROTATION: &[Property] = &[
+    duration("rotation-interval", TimeUnit::Milliseconds, NONE),
+    size("file-size-limit", 1, u64::MAX, NONE),
+    text("time-of-day", NONE).many(),
+];
+
+const RETENTION: &[Property] = &[
+    integer("number-of-files", 1, MAX, NONE),
+    size("disk-space-used", 1, u64::MAX, NONE),
+    size("free-disk-space", 1, u64::MAX, NONE),
+];
+
+const PROVIDER: &[Property] = &[
+    boolean("enabled", TRUE),
+    integer("num-update-replay-threads", 1, 65_535, NONE).no_effect(BY_DESIGN),
+    duration("connection-timeout", TimeUnit::Milliseconds, &["5 seconds"]),
+];
+
+const REPLICATION_SERVER: &[Property] = &[
+    integer("replication-port", 1, 65_535, NONE).mandatory().restart("replication"),
+    integer("replication-server-id", 1, 65_535, NONE).mandatory().read_only(),
+    property("replication-server", PropertyKind::HostPort, NONE).many(),
+    text("replication-db-directory", &["changelogDb"]).no_effect("the store's own log is the changelog"),
+    duration("replication-purge-delay", TimeUnit::Seconds, &["3 days"]),
+    integer("window-size", 1, MAX, &["100000"]),
+    integer("queue-size", 1, MAX, &["10000"]),
+    integer("group-id", 1, 127, &["1"]),
+    integer("weight", 1, MAX, &["1"]),
+    duration("assured-timeout", TimeUnit::Milliseconds, &["1000 ms"]),
+    integer("degraded-status-threshold", 0, MAX, &["5000"]),
+    duration("monitoring-period", TimeUnit::Milliseconds, &["60 s"]),
+    boolean("compute-change-number", FALSE),
+    boolean("confidentiality-enabled", FALSE).no_effect(NOT_BUILT),
+    property("source-address", PropertyKind::Address, NONE),
+];
+
+const REPLICATION_DOMAIN: &[Property] = &[
+    dn("base-dn", NONE).mandatory().read_only(),
+    integer("server-id", 1, 65_535, NONE).mandatory().read_only(),
+    property("replication-server", PropertyKind::HostPort, NONE).mandatory().many(),
+    duration("heartbeat-interval", TimeUnit::Milliseconds, &["1000 ms"]),
+    duration("changetime-heartbeat-interval", TimeUnit::Milliseconds, &["1000 ms"]),
+    word("isolation-policy", &["accept-all-updates", "reject-all-updates"], &["reject-all-updates"]),
+    word("assured-type", &["not-assured", "safe-data", "safe-read"], &["not-assured"]),
+    integer("assured-sd-level", 1, 127, &["1"]),
+    duration("assured-timeout", TimeUnit::Milliseconds, &["2000 ms"]),
+    integer("group-id", 1, 127, &["1"]),
+    integer("window-size", 1, MAX, &["100000"]),
+    integer("initialization-window-size", 1, MAX, &["100"]),
+    text("fractional-include", NONE).many(),
+    text("fractional-exclude", NONE).many(),
+    text("referrals-url", NONE).many(),
+    boolean("solve-conflicts", TRUE),
+    boolean("log-changenumber", FALSE),
+    duration("conflicts-historical-purge-delay", TimeUnit::Minutes, &["1440 m"]).no_effect(BY_DESIGN),
+    text("ecl-include", NONE).many(),
+    text("ecl-include-for-deletes", NONE).many(),
+];
+
+const SWITCH: &[Property] = &[boolean("enabled", TRUE)];
+
+const TASK_BACKEND: &[Property] = &[
+    text("backend-id", NONE).mandatory().read_only(),
+    boolean("enabled", TRUE),
+    dn("base-dn", NONE).many(),
+    word("writability-mode", WRITABILITY, &["enabled"]),
+    text("task-backing-file", &["config/tasks.ldif"]),
+    duration("task-retention-time", TimeUnit::Seconds, &["24 hours"]),
+    text("notification-sender-address", NONE),
+];
+
+const VIRTUAL_BACKEND: &[Property] = &[
+    text("backend-id", NONE).mandatory().read_only(),
+    boolean("enabled", TRUE),
+    dn("base-dn", NONE).many(),
+    word("writability-mode", WRITABILITY, &["enabled"]),
+    text("backup-directory", &["bak"]).many(),
+    dn("schema-entry-dn", &["cn=schema"]).many(),
+    boolean("show-all-attributes", FALSE),
+];
+
+/// All components. An entry is the first one here whose class it holds, so special ones stand before general ones.
+pub const COMPONENTS: &[Component] = &[
+    Component { class: "ds-cfg-root-config", label: "Global Configuration", properties: ROOT_CONFIG },
+    Component { class: "ds-cfg-backend-index", label: "Backend Index", properties: BACKEND_INDEX },
+    Component { class: "ds-cfg-je-backend", label: "Backend", properties: BACKEND },
+    Component { class: "ds-cfg-pluggable-backend", label: "Backend", properties: BACKEND },
+    Component { class: "ds-cfg-task-backend", label: "Task Backend", properties: TASK_BACKEND },
+    Component { class: "ds-cfg-schema-backend", label: "Schema Backend", properties: VIRTUAL_BACKEND },
+    Component { class: "ds-cfg-monitor-backend", label: "Monitor Backend", properties: VIRTUAL_BACKEND },
+    Component { class: "ds-cfg-backup-backend", label: "Backup Backend", properties: VIRTUAL_BACKEND },
+    Component {
+        class: "ds-cfg-access-control-handler",
+        label: "Access Control Handler",
+        properties: ACCESS_CONTROL,
+    },
+    Component {
+        class: "ds-cfg-ldap-connection-handler",
+        label: "LDAP Connection Handler",
+        properties: CONNECTION_HANDLER,
+    },
+    Component {
+        class: "ds-cfg-http-connection-handler",
+        label: "HTTP Connection Handler",
+        properties: CONNECTION_HANDLER,
+    },
+    Component {
+        class: "ds-cfg-administration-connector",
+        label: "Administration Connector",
+        properties: ADMINISTRATION_CONNECTOR,
+    },
+    Component {
+        class: "ds-cfg-key-manager-provider",
+        label: "Key Manager Provider",
+        properties: KEY_MANAGER,
+    },
+    Component {
+        class: "ds-cfg-trust-manager-provider",
+        label: "Trust Manager Provider",
+        properties: TRUST_MANAGER,
+    },
+    Component { class: "ds-cfg-work-queue", label: "Work Queue", properties: WORK_QUEUE },
+    Component { class: "ds-cfg-root-dn-user", label: "Root DN User", properties: ROOT_DN_USER },
+    Component { class: "ds-cfg-root-dn", label: "Root DN", properties: ROOT_DN },
+    Component { class: "ds-cfg-password-policy", label: "Password Policy", properties: PASSWORD_POLICY },
+    Component {
+        class: "ds-cfg-password-storage-scheme",
+        label: "Password Storage Scheme",
+        properties: STORAGE_SCHEME,
+    },
+    Component { class: "ds-cfg-identity-mapper", label: "Identity Mapper", properties: IDENTITY_MAPPER },
+    Component { class: "ds-cfg-log-publisher", label: "Log Publisher", properties: LOG_PUBLISHER },
+    Component { class: "ds-cfg-log-rotation-policy", label: "Log Rotation Policy", properties: ROTATION },
+    Component { class: "ds-cfg-log-retention-policy", label: "Log Retention Policy", properties: RETENTION },
+    Component {
+        class: "ds-cfg-replication-server",
+        label: "Replication Server",
+        properties: REPLICATION_SERVER,
+    },
+    Component {
+        class: "ds-cfg-replication-domain",
+        label: "Replication Domain",
+        properties: REPLICATION_DOMAIN,
+    },
+    Component {
+        class: "ds-cfg-synchronization-provider",
+        label: "Synchronization Provider",
+        properties: PROVIDER,
+    },
+    Component { class: "ds-cfg-sasl-mechanism-handler", label: "SASL Mechanism Handler", properties: SWITCH },
+    Component { class: "ds-cfg-branch", label: "Branch", properties: &[] },
+];
+
+/// The component of this object class, in any case.
+pub fn component(class: &str) -> Option<&'static Component> {
+    COMPONENTS.iter().find(|component| component.class.eq_ignore_ascii_case(class))
+}
+
+/// The property of a component that an attribute holds.
+pub fn property_of(component: &'static Component, attribute: &str) -> Option<&'static Property> {
+    let (prefix, name) = attribute.split_at_checked(7)?;
+    if !prefix.eq_ignore_ascii_case("ds-cfg-") {
+        return None;
+    }
+    component.properties.iter().find(|property| property.name.eq_ignore_ascii_case(name))
+}
+
+/// Properties that only a Java server or its database engine has. Set, kept and shown; the answer warns.
+pub const IGNORED: &[&str] = &[
+    "ds-cfg-java-class",
+    "ds-cfg-je-property",
+    "ds-cfg-db-evictor-lru-only",
+    "ds-cfg-db-evictor-core-threads",
+    "ds-cfg-db-evictor-max-threads",
+    "ds-cfg-db-evictor-keep-alive",
+    "ds-cfg-db-evictor-nodes-per-scan",
+    "ds-cfg-db-log-file-max",
+    "ds-cfg-db-log-filecache-size",
+    "ds-cfg-db-logging-file-handler-on",
+    "ds-cfg-db-logging-level",
+    "ds-cfg-db-checkpointer-bytes-interval",
+    "ds-cfg-db-checkpointer-wakeup-interval",
+    "ds-cfg-db-num-lock-tables",
+    "ds-cfg-db-num-cleaner-threads",
+    "ds-cfg-db-cleaner-min-utilization",
+    "ds-cfg-db-run-cleaner",
+    "ds-cfg-db-run-log-verifier",
+    "ds-cfg-db-log-verifier-schedule",
+    "ds-cfg-import-offheap-memory-size",
+    "ds-cfg-import-queue-size",
+    "ds-cfg-import-thread-count",
+    "ds-cfg-index-filter-analyzer-enabled",
+    "ds-cfg-index-filter-analyzer-max-filters",
+    "ds-cfg-cipher-key-length",
+    "ds-cfg-cipher-transformation",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::SchemaStore;
+
+    #[test]
+    fn every_default_is_a_value_the_property_accepts() {
+        let store = SchemaStore::builtin(true);
+        let schema = store.current();
+        for component in COMPONENTS {
+            for property in component.properties {
+                for value in property.default {
+                    assert_eq!(
+                        property.kind.check(value, &schema),
+                        Ok(()),
+                        "{} {}",
+                        component.class,
+                        property.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_property_and_class_is_in_the_schema() {
+        let store = SchemaStore::builtin(true);
+        let schema = store.current();
+        let mut missing = Vec::new();
+        for component in COMPONENTS {
+            if schema.object_class(component.class).is_none() {
+                missing.push(component.class.to_owned());
+            }
+            for property in component.properties {
+                if schema.attribute(&property.attribute()).is_none() {
+                    missing.push(property.attribute());
+                }
+            }
+        }
+        for ignored in IGNORED {
+            if schema.attribute(ignored).is_none() {
+                missing.push((*ignored).to_owned());
+            }
+        }
+        missing.sort();
+        missing.dedup();
+        assert!(missing.is_empty(), "the schema lacks {missing:?}");
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_refused_with_what_is_accepted() {
+        let store = SchemaStore::builtin(true);
+        let schema = store.current();
+        let table: &[(&str, &str, &[&str], &[&str])] = &[
+            ("ds-cfg-root-config", "size-limit", &["0", "5000"], &["-1", "x", "", "1.5"]),
+            ("ds-cfg-root-config", "max-psearches", &["-1", "10"], &["-2", "many"]),
+            ("ds-cfg-root-config", "time-limit", &["60", "2 m"], &["soon", "-1", "unlimited"]),
+            ("ds-cfg-root-config", "trust-transaction-ids", &["true", "FALSE"], &["yes", "1"]),
+            ("ds-cfg-je-backend", "writability-mode", &["enabled", "Internal-Only"], &["on"]),
+            ("ds-cfg-je-backend", "base-dn", &["dc=example,dc=com"], &["example.com"]),
+            ("ds-cfg-je-backend", "db-directory-permissions", &["700"], &["rwx", "0700", "789"]),
+            ("ds-cfg-je-backend", "disk-low-threshold", &["200 mb"], &["200 parsec"]),
+            ("ds-cfg-backend-index", "attribute", &["cn", "etag"], &["noSuchAttribute"]),
+            ("ds-cfg-backend-index", "index-type", &["equality", "ORDERING"], &["fast"]),
+            ("ds-cfg-backend-index", "substring-length", &["3"], &["2"]),
+            ("ds-cfg-ldap-connection-handler", "listen-port", &["1389"], &["0", "65536", "ldap"]),
+            (
+                "ds-cfg-ldap-connection-handler",
+                "listen-address",
+                &["::", "127.0.0.1"],
+                &["localhost", "1.2.3"],
+            ),
+            ("ds-cfg-ldap-connection-handler", "max-request-size", &["5 MB"], &["0"]),
+            ("ds-cfg-replication-server", "replication-server", &["h:8989"], &["h", ":1", "h:0"]),
+        ];
+        for (class, name, good, bad) in table {
+            let property = property_of(component(class).unwrap(), &format!("DS-cfg-{name}")).unwrap();
+            for value in *good {
+                assert_eq!(property.kind.check(value, &schema), Ok(()), "{name} {value}");
+            }
+            for value in *bad {
+                assert!(property.kind.check(value, &schema).is_err(), "{name} {value}");
+            }
+        }
+    }
+}
