@@ -6,7 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::lines::{Line, Lines};
-use super::{LdifAttribute, LdifChange, LdifControl, LdifError, LdifModification, LdifRecord, ModificationKind};
+use super::{
+    LdifAttribute, LdifChange, LdifControl, LdifError, LdifModification, LdifRecord, ModificationKind,
+};
 
 /// Fetches what a `:<` URL names.
 type Resolver = Box<dyn FnMut(&str) -> Result<Vec<u8>, String> + Send>;
@@ -126,9 +128,9 @@ impl<R: BufRead> LdifReader<R> {
         let value = match rest.split_first() {
             Some((b':', encoded)) => {
                 let encoded = encoded.trim_ascii();
-                STANDARD
-                    .decode(encoded)
-                    .map_err(|error| LdifError::at(number, format!("the value of {name} is not base64: {error}")))?
+                STANDARD.decode(encoded).map_err(|error| {
+                    LdifError::at(number, format!("the value of {name} is not base64: {error}"))
+                })?
             }
             Some((b'<', url)) => {
                 let url = String::from_utf8_lossy(url.trim_ascii()).into_owned();
@@ -199,7 +201,8 @@ impl Fields {
                 "modify" => LdifChange::Modify(self.modifications()?),
                 "modrdn" | "moddn" => self.modify_dn()?,
                 other => {
-                    let reason = format!("changetype {other:?} is none of add, delete, modify, modrdn, moddn");
+                    let reason =
+                        format!("changetype {other:?} is none of add, delete, modify, modrdn, moddn");
                     return Err(LdifError::at(kind.line, reason));
                 }
             },
@@ -286,9 +289,9 @@ fn read_control(field: &Field) -> Result<LdifControl, LdifError> {
         None => (text, None),
         Some((head, rest)) => match rest.strip_prefix(':') {
             Some(encoded) => {
-                let decoded = STANDARD
-                    .decode(encoded.trim())
-                    .map_err(|error| LdifError::at(field.line, format!("the control's value is not base64: {error}")))?;
+                let decoded = STANDARD.decode(encoded.trim()).map_err(|error| {
+                    LdifError::at(field.line, format!("the control's value is not base64: {error}"))
+                })?;
                 (head, Some(decoded))
             }
             None => (head, Some(rest.trim_start().as_bytes().to_vec())),
@@ -360,7 +363,8 @@ mod tests {
         assert_eq!(record.controls[0].value.as_deref(), Some(b"v".as_slice()));
         assert!(record.controls[0].critical && !record.controls[1].critical);
 
-        let record = one("dn: cn=a,dc=b\nchangetype: moddn\nnewrdn: cn=c\ndeleteoldrdn: 1\nnewsuperior: dc=d\n");
+        let record =
+            one("dn: cn=a,dc=b\nchangetype: moddn\nnewrdn: cn=c\ndeleteoldrdn: 1\nnewsuperior: dc=d\n");
         let expected = LdifChange::ModifyDn {
             new_rdn: "cn=c".into(),
             delete_old_rdn: true,

@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn writes_what_the_rfc_wants() {
         let mut writer = LdifWriter::new(Vec::new()).with_fold(20);
-        let values: [&[u8]; 5] = [b"plain", b" lead", "é".as_bytes(), b"", b"0123456789012345678901234567890123456789"];
+        let values: [&[u8]; 5] =
+            [b"plain", b" lead", "é".as_bytes(), b"", b"0123456789012345678901234567890123456789"];
         writer.comment("a\nb").unwrap();
         writer.entry("cn=a", values.iter().map(|value| ("x", *value))).unwrap();
         let text = String::from_utf8(writer.into_inner()).unwrap();
@@ -156,15 +157,17 @@ mod tests {
 
     fn values() -> impl Strategy<Value = Vec<Vec<u8>>> {
         prop::collection::vec(
-            prop_oneof![prop::collection::vec(any::<u8>(), 0..40), "[ -~]{0,100}".prop_map(String::into_bytes)],
+            prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                "[ -~]{0,100}".prop_map(String::into_bytes)
+            ],
             1..4,
         )
     }
 
     fn changes() -> impl Strategy<Value = LdifChange> {
-        let attributes = || {
-            values().prop_map(|values| vec![LdifAttribute { description: "cn;lang-de".into(), values }])
-        };
+        let attributes =
+            || values().prop_map(|values| vec![LdifAttribute { description: "cn;lang-de".into(), values }]);
         prop_oneof![
             attributes().prop_map(LdifChange::Entry),
             attributes().prop_map(LdifChange::Add),

@@ -82,7 +82,9 @@ impl ResolvedClasses {
         for &(id, count) in present {
             if count > 1 && schema.single_valued.contains(id) {
                 let name = name_of(schema, id);
-                return Err(Violation::ObjectClass(format!("{name} takes one value, the entry would have {count}")));
+                return Err(Violation::ObjectClass(format!(
+                    "{name} takes one value, the entry would have {count}"
+                )));
             }
             if count > 0 && !self.allows(schema, id) {
                 let classes: Vec<&str> = self.classes.iter().map(|class| class.name()).collect();
@@ -184,7 +186,9 @@ impl Schema {
         for name in names {
             let name = String::from_utf8_lossy(name.as_ref());
             let Some(class) = self.object_class(name.trim()) else {
-                return Err(Violation::ObjectClass(format!("the object class {name:?} is not defined in the schema")));
+                return Err(Violation::ObjectClass(format!(
+                    "the object class {name:?} is not defined in the schema"
+                )));
             };
             if !classes.contains(class) {
                 classes.push(Arc::clone(class));
@@ -289,7 +293,11 @@ mod tests {
         assert_eq!(with(&[("coreTokenMultiString01", 5), ("coreTokenObject", 1)]), Ok(()));
         assert_eq!(with(&[("aci", 2), ("ds-privilege-name", 1), ("etag", 1)]), Ok(()));
         assert!(with(&[("coreTokenString01", 2)]).unwrap_err().contains("coreTokenString01 takes one value"));
-        assert!(with(&[("cn", 1)]).unwrap_err().contains("cn is not allowed by the object classes frCoreToken, top"));
+        assert!(
+            with(&[("cn", 1)])
+                .unwrap_err()
+                .contains("cn is not allowed by the object classes frCoreToken, top")
+        );
         assert_eq!(with(&[("cn", 0)]), Ok(()));
         let without_type = token.check(&schema, &base[..2]).unwrap_err().to_string();
         assert_eq!(without_type, "coreTokenType is required by the object class frCoreToken");

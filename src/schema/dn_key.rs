@@ -230,7 +230,7 @@ fn push_ava(attribute: &str, value: &[u8], schema: &Schema, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use proptest::prelude::*;
 
@@ -239,7 +239,8 @@ mod tests {
     use crate::schema::SchemaStore;
 
     fn schema() -> Arc<Schema> {
-        SchemaStore::builtin(true).current()
+        static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| SchemaStore::builtin(true).current());
+        SCHEMA.clone()
     }
 
     #[test]
@@ -281,13 +282,16 @@ mod tests {
     }
 
     fn any_dn() -> impl Strategy<Value = Dn> {
-        let types = prop::sample::select(vec!["cn", "sn", "ou", "dc", "uid", "coreTokenId", "x-unknown", "2.5.4.3"]);
+        let types =
+            prop::sample::select(vec!["cn", "sn", "ou", "dc", "uid", "coreTokenId", "x-unknown", "2.5.4.3"]);
         let values = prop_oneof!["[a-c +,=]{1,4}", "\\PC{0,4}"];
         let rdn = prop::collection::vec((types, values), 1..3);
         prop::collection::vec(rdn, 0..4).prop_map(|rdns| {
             Dn::from_rdns(
                 rdns.into_iter()
-                    .filter_map(|avas| Rdn::from_avas(avas.into_iter().map(|(a, v)| Ava::new(a, v)).collect()))
+                    .filter_map(|avas| {
+                        Rdn::from_avas(avas.into_iter().map(|(a, v)| Ava::new(a, v)).collect())
+                    })
                     .collect(),
             )
         })

@@ -100,7 +100,8 @@ impl Schema {
                 .definition(ElementKind::AttributeTypes, &old.oid)
                 .is_some_and(|definition| SERVER_FILES.contains(&file_of(definition)));
             if is_servers {
-                let reason = format!("{}: the server itself relies on its syntax, rules and usage", old.name());
+                let reason =
+                    format!("{}: the server itself relies on its syntax, rules and usage", old.name());
                 return Err(SchemaError::Unwilling(reason));
             }
             changed.push(old.id);
@@ -137,9 +138,8 @@ fn add(
     let former = match at.and_then(|at| definitions.get(at)) {
         Some(former) => Some(Arc::clone(former)),
         None => {
-            let is_same = |old: &Arc<Definition>| {
-                old.kind() == kind && old.oid.eq_ignore_ascii_case(&definition.oid)
-            };
+            let is_same =
+                |old: &Arc<Definition>| old.kind() == kind && old.oid.eq_ignore_ascii_case(&definition.oid);
             let at = gone.iter().position(is_same);
             at.map(|at| gone.remove(at))
         }
@@ -170,11 +170,16 @@ pub(super) fn file_of(definition: &Definition) -> &str {
 /// A plain name that ends in `.ldif`; nothing that leads out of the directory.
 pub(super) fn is_file_name(name: &str) -> bool {
     name.len() < 128
-        && name.strip_suffix(".ldif").is_some_and(|stem| stem.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        && name
+            .strip_suffix(".ldif")
+            .is_some_and(|stem| stem.starts_with(|c: char| c.is_ascii_alphanumeric()))
         && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
 }
 
-fn refuse_deletion(definition: &Definition, in_use: &dyn Fn(&str) -> Option<String>) -> Result<(), SchemaError> {
+fn refuse_deletion(
+    definition: &Definition,
+    in_use: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), SchemaError> {
     let name = definition.name();
     let noun = definition.kind().noun();
     if SERVER_FILES.contains(&file_of(definition)) {
@@ -247,8 +252,11 @@ mod tests {
 
         let id = SchemaEdit::Delete(AttributeTypes, "( 1.3.6.1.4.1.36733.2.2.1.96 )".into());
         let refused = edit(&old, std::slice::from_ref(&id)).unwrap_err();
-        assert!(matches!(&refused, SchemaError::Unwilling(reason)
-            if reason.contains("coreTokenId") && reason.contains("frCoreToken")), "{refused}");
+        assert!(
+            matches!(&refused, SchemaError::Unwilling(reason)
+            if reason.contains("coreTokenId") && reason.contains("frCoreToken")),
+            "{refused}"
+        );
         assert!(edit(&old, &[delete, id]).is_ok());
     }
 
@@ -259,9 +267,13 @@ mod tests {
         let error = edit(&old, &[unknown_class]).unwrap_err();
         assert!(matches!(&error, SchemaError::Reference(reason) if reason.contains("myAttr")), "{error}");
         let circle = [add_attribute("( 1.2.3 NAME 'a' SUP b )"), add_attribute("( 1.2.4 NAME 'b' SUP a )")];
-        assert!(matches!(edit(&old, &circle), Err(SchemaError::Reference(reason)) if reason.contains("circle")));
+        assert!(
+            matches!(edit(&old, &circle), Err(SchemaError::Reference(reason)) if reason.contains("circle"))
+        );
         let clash = add_attribute(&NEW.replace("myAttr", "CN"));
-        assert!(matches!(edit(&old, &[clash]), Err(SchemaError::Reference(reason)) if reason.contains("2.5.4.3")));
+        assert!(
+            matches!(edit(&old, &[clash]), Err(SchemaError::Reference(reason)) if reason.contains("2.5.4.3"))
+        );
         let broken = add_attribute("( 1.2.3 NAME a )");
         assert!(matches!(edit(&old, &[broken]), Err(SchemaError::Definition(_))));
         let absent = SchemaEdit::Delete(AttributeTypes, "( 1.2.3.4.5.6 )".into());

@@ -135,7 +135,10 @@ fn load<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(Schema,
         for record in LdifReader::new(text) {
             let record = record.map_err(|error| fault(error.line(), error.to_string()))?;
             let (LdifChange::Entry(attributes) | LdifChange::Add(attributes)) = record.change else {
-                return Err(fault(record.line, "a schema file holds the entry cn=schema, no changes".to_owned()));
+                return Err(fault(
+                    record.line,
+                    "a schema file holds the entry cn=schema, no changes".to_owned(),
+                ));
             };
             for attribute in attributes {
                 let Some(kind) = ElementKind::by_attribute(&attribute.description) else {
@@ -144,8 +147,9 @@ fn load<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(Schema,
                 };
                 for value in attribute.values {
                     let text = String::from_utf8_lossy(&value);
-                    let mut definition = Definition::parse(kind, &text)
-                        .map_err(|error| fault(record.line, format!("{}: {error}: {text}", kind.attribute())))?;
+                    let mut definition = Definition::parse(kind, &text).map_err(|error| {
+                        fault(record.line, format!("{}: {error}: {text}", kind.attribute()))
+                    })?;
                     definition.file = Some(name.to_owned());
                     let key = (kind, definition.oid.to_ascii_lowercase());
                     match places.get(&key).and_then(|&at| definitions.get_mut(at)) {
@@ -333,12 +337,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(SchemaStore::open(dir.path()).is_err());
         install(dir.path(), false).unwrap();
-        fs::write(dir.path().join("50-mine.ldif"), "dn: cn=schema\nattributeTypes: ( 1.2 NAME x )\n").unwrap();
+        fs::write(dir.path().join("50-mine.ldif"), "dn: cn=schema\nattributeTypes: ( 1.2 NAME x )\n")
+            .unwrap();
         let error = SchemaStore::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains("50-mine.ldif") && error.contains("quoted"), "{error}");
-        fs::write(dir.path().join("50-mine.ldif"), "dn: cn=schema\nattributeTypes: ( 2.5.4.3 NAME 'cn' SUP name )\n")
-            .unwrap();
+        fs::write(
+            dir.path().join("50-mine.ldif"),
+            "dn: cn=schema\nattributeTypes: ( 2.5.4.3 NAME 'cn' SUP name )\n",
+        )
+        .unwrap();
         let store = opened(dir.path());
-        assert!(store.current().warnings().iter().any(|warning| warning.contains("overridden by 50-mine.ldif")));
+        assert!(
+            store.current().warnings().iter().any(|warning| warning.contains("overridden by 50-mine.ldif"))
+        );
     }
 }

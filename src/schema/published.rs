@@ -21,7 +21,8 @@ impl Schema {
                 .map(|rule| format!("( {} NAME '{}' SYNTAX {} )", rule.oid(), rule.name(), rule.syntax_oid()))
                 .collect(),
             ElementKind::MatchingRuleUse => {
-                let is_defined = |rule: &MatchingRule| defined().any(|definition| definition.oid == rule.oid());
+                let is_defined =
+                    |rule: &MatchingRule| defined().any(|definition| definition.oid == rule.oid());
                 let derived = MatchingRule::all().iter().filter(|rule| !is_defined(rule));
                 own.chain(derived.filter_map(|rule| self.matching_rule_use_of(*rule))).collect()
             }
@@ -57,7 +58,9 @@ impl Schema {
     fn matching_rule_use_of(&self, rule: MatchingRule) -> Option<String> {
         let applies: Vec<&str> = self
             .attributes()
-            .filter(|attribute| [attribute.equality, attribute.ordering, attribute.substring].contains(&Some(rule)))
+            .filter(|attribute| {
+                [attribute.equality, attribute.ordering, attribute.substring].contains(&Some(rule))
+            })
             .map(|attribute| attribute.name())
             .collect();
         let applies = match applies.as_slice() {

@@ -187,7 +187,8 @@ impl Schema {
         let attribute_type = self.attribute(name)?.clone();
         let mut options = Vec::new();
         for option in rest.split(';') {
-            let is_well_formed = option.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'));
+            let is_well_formed =
+                option.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'));
             if option.is_empty() || !is_well_formed {
                 return None;
             }
@@ -262,7 +263,10 @@ mod tests {
         assert_eq!(id.equality, Some(MatchingRule::CaseIgnoreMatch));
         assert_eq!(id.substring, Some(MatchingRule::CaseIgnoreSubstringsMatch));
         assert!(schema.attribute("coreTokenInteger10").unwrap().ordering.is_some());
-        assert_eq!(schema.attribute("coreTokenObject").unwrap().equality, Some(MatchingRule::OctetStringMatch));
+        assert_eq!(
+            schema.attribute("coreTokenObject").unwrap().equality,
+            Some(MatchingRule::OctetStringMatch)
+        );
         assert!(!schema.attribute("coreTokenMultiString03").unwrap().single_value);
         assert!(schema.attribute("dn").is_none());
         assert!(SchemaStore::builtin(false).current().attribute("coreTokenId").is_none());
@@ -272,11 +276,23 @@ mod tests {
     fn knows_operational_attributes() {
         let schema = schema();
         for name in [
-            "etag", "entryUUID", "createTimestamp", "creatorsName", "modifyTimestamp", "modifiersName", "entryDN",
-            "subschemaSubentry", "hasSubordinates", "numSubordinates", "structuralObjectClass",
+            "etag",
+            "entryUUID",
+            "createTimestamp",
+            "creatorsName",
+            "modifyTimestamp",
+            "modifiersName",
+            "entryDN",
+            "subschemaSubentry",
+            "hasSubordinates",
+            "numSubordinates",
+            "structuralObjectClass",
         ] {
             let attribute = schema.attribute(name).unwrap_or_else(|| panic!("{name}"));
-            assert!(attribute.is_operational() && attribute.no_user_modification && attribute.single_value, "{name}");
+            assert!(
+                attribute.is_operational() && attribute.no_user_modification && attribute.single_value,
+                "{name}"
+            );
         }
         for name in ["aci", "ds-privilege-name", "ds-rlim-size-limit", "ds-rlim-lookthrough-limit"] {
             let attribute = schema.attribute(name).unwrap_or_else(|| panic!("{name}"));

@@ -65,7 +65,10 @@ fn index<'a>(definitions: &[&'a Definition]) -> Resolved<HashMap<String, (usize,
             }
             if let Some((_, other)) = places.insert(name.clone(), (at, definition)) {
                 let noun = definition.kind().noun();
-                return wrong(format!("the name {name} of {noun} {} belongs to {}", definition.oid, other.oid));
+                return wrong(format!(
+                    "the name {name} of {noun} {} belongs to {}",
+                    definition.oid, other.oid
+                ));
             }
             own.push(name);
         }
@@ -103,8 +106,11 @@ fn resolve_attributes(schema: &mut Schema, definitions: &[&Definition]) -> Resol
     let resolved: Vec<AttributeType> = work.resolved.into_iter().flatten().collect();
     for attribute in &resolved {
         let mut attribute = attribute.clone();
-        attribute.subtypes =
-            resolved.iter().filter(|other| other.supertypes.contains(&attribute.id)).map(|other| other.id).collect();
+        attribute.subtypes = resolved
+            .iter()
+            .filter(|other| other.supertypes.contains(&attribute.id))
+            .map(|other| other.id)
+            .collect();
         schema.attribute_names.insert(&attribute.oid, attribute.id);
         for name in &attribute.names {
             schema.attribute_names.insert(name, attribute.id);
@@ -151,7 +157,10 @@ impl Attributes<'_> {
         };
         let attribute = self.attribute(definition, body, id, superior.as_ref());
         if attribute.collective && attribute.is_operational() {
-            return wrong(format!("attribute type {}: a collective attribute is no operational one", definition.name()));
+            return wrong(format!(
+                "attribute type {}: a collective attribute is no operational one",
+                definition.name()
+            ));
         }
         if let Some(place) = self.resolved.get_mut(at) {
             *place = Some(attribute);
@@ -170,11 +179,13 @@ impl Attributes<'_> {
             Some(oid) => self.syntax(definition, oid),
             None => superior.map_or(Syntax::OctetString, |superior| superior.syntax),
         };
-        let inherits_syntax = body.syntax.is_none() || superior.is_some_and(|superior| superior.syntax == syntax);
+        let inherits_syntax =
+            body.syntax.is_none() || superior.is_some_and(|superior| superior.syntax == syntax);
         // A rule is the definition's own, else the supertype's, else the one that its syntax has by default.
-        let mut rule = |named: &Option<String>, inherited: Option<MatchingRule>, default: Option<MatchingRule>| {
-            if let Some(name) = named {
-                match MatchingRule::by_name(name) {
+        let mut rule =
+            |named: &Option<String>, inherited: Option<MatchingRule>, default: Option<MatchingRule>| {
+                if let Some(name) = named {
+                    match MatchingRule::by_name(name) {
                     Some(rule) => return Some(rule),
                     None => self.warnings.push(format!(
                         "attribute type {} names the matching rule {name}, which this server does not know; \
@@ -182,9 +193,9 @@ impl Attributes<'_> {
                         definition.name()
                     )),
                 }
-            }
-            inherited.or(default)
-        };
+                }
+                inherited.or(default)
+            };
         let equality = rule(&body.equality, superior.and_then(|s| s.equality), syntax.default_equality());
         let ordering = rule(&body.ordering, superior.and_then(|s| s.ordering), syntax.default_ordering());
         let substring = rule(&body.substring, superior.and_then(|s| s.substring), syntax.default_substring());
@@ -199,7 +210,9 @@ impl Attributes<'_> {
             supertypes,
             subtypes: Vec::new(),
             syntax,
-            bound: body.bound.or_else(|| superior.filter(|_| inherits_syntax).and_then(|superior| superior.bound)),
+            bound: body
+                .bound
+                .or_else(|| superior.filter(|_| inherits_syntax).and_then(|superior| superior.bound)),
             equality,
             ordering,
             substring,
@@ -216,7 +229,9 @@ impl Attributes<'_> {
     }
 
     fn syntax(&mut self, definition: &Definition, oid: &str) -> Syntax {
-        if let Some(syntax) = Syntax::by_oid(oid).or_else(|| self.syntaxes.get(&oid.to_ascii_lowercase()).copied()) {
+        if let Some(syntax) =
+            Syntax::by_oid(oid).or_else(|| self.syntaxes.get(&oid.to_ascii_lowercase()).copied())
+        {
             return syntax;
         }
         self.warnings.push(format!(
@@ -232,9 +247,14 @@ fn extra_syntaxes(definitions: &[Arc<Definition>]) -> HashMap<String, Syntax> {
     let mut syntaxes = HashMap::new();
     for definition in of_kind(definitions, ElementKind::LdapSyntaxes) {
         let extension = |name: &str| {
-            definition.extensions.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, values)| values)
+            definition
+                .extensions
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, values)| values)
         };
-        let substitute = extension("X-SUBST").and_then(|values| values.first()).and_then(|oid| Syntax::by_oid(oid));
+        let substitute =
+            extension("X-SUBST").and_then(|values| values.first()).and_then(|oid| Syntax::by_oid(oid));
         let is_text = extension("X-ENUM").is_some() || extension("X-PATTERN").is_some();
         let fallback = if is_text { Syntax::DirectoryString } else { Syntax::OctetString };
         syntaxes.insert(definition.oid.to_ascii_lowercase(), substitute.unwrap_or(fallback));
@@ -344,27 +364,34 @@ fn may_descend(kind: Kind, superior: Kind) -> bool {
 
 /// References of the kinds that nothing else is built from.
 fn check_references(schema: &Schema, all: &[Arc<Definition>], definition: &Definition) -> Resolved<()> {
-    let attributes = |lists: &[&Vec<String>]| {
-        match lists.iter().flat_map(|list| list.iter()).find(|name| schema.attribute(name).is_none()) {
-            Some(name) => missing(definition, "the attribute", name),
-            None => Ok(()),
-        }
+    let attributes = |lists: &[&Vec<String>]| match lists
+        .iter()
+        .flat_map(|list| list.iter())
+        .find(|name| schema.attribute(name).is_none())
+    {
+        Some(name) => missing(definition, "the attribute", name),
+        None => Ok(()),
     };
     let class = |name: &String, kind: Kind| match schema.object_class(name) {
         None => missing(definition, "the object class", name),
-        Some(class) if class.kind != kind => {
-            wrong(format!("{} {}: the class {name} has the wrong kind", definition.kind().noun(), definition.name()))
-        }
+        Some(class) if class.kind != kind => wrong(format!(
+            "{} {}: the class {name} has the wrong kind",
+            definition.kind().noun(),
+            definition.name()
+        )),
         Some(_) => Ok(()),
     };
     let is_defined = |kind: ElementKind, name: &str| {
         all.iter().any(|other| {
             other.kind() == kind
-                && (other.oid.eq_ignore_ascii_case(name) || other.names.iter().any(|n| n.eq_ignore_ascii_case(name)))
+                && (other.oid.eq_ignore_ascii_case(name)
+                    || other.names.iter().any(|n| n.eq_ignore_ascii_case(name)))
         })
     };
     match &definition.body {
-        Body::AttributeType(_) | Body::ObjectClass { .. } | Body::Syntax | Body::MatchingRule { .. } => Ok(()),
+        Body::AttributeType(_) | Body::ObjectClass { .. } | Body::Syntax | Body::MatchingRule { .. } => {
+            Ok(())
+        }
         Body::NameForm { class: of, must, may } => {
             class(of, Kind::Structural)?;
             attributes(&[must, may])

@@ -147,7 +147,9 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let names = self.quoted_list("a quoted name or '('")?;
         match names.iter().find(|name| !is_oid(name)) {
-            Some(name) => self.refuse(start, format!("{name:?} is not a name: letters, digits and hyphens only")),
+            Some(name) => {
+                self.refuse(start, format!("{name:?} is not a name: letters, digits and hyphens only"))
+            }
             None => Ok(names),
         }
     }
@@ -155,7 +157,9 @@ impl<'a> Parser<'a> {
     /// A syntax OID with its bound.
     fn syntax(&mut self) -> Parsed<(String, Option<u32>)> {
         let (token, start) = self.next()?;
-        let (Token::Word(word) | Token::Quoted(word)) = token else { return self.fail(start, "a syntax OID") };
+        let (Token::Word(word) | Token::Quoted(word)) = token else {
+            return self.fail(start, "a syntax OID");
+        };
         let (oid, bound) = match word.split_once('{') {
             Some((oid, bound)) => {
                 let Some(bound) = bound.strip_suffix('}').and_then(|digits| digits.parse().ok()) else {
@@ -270,8 +274,10 @@ pub(super) fn definition(kind: ElementKind, text: &str, oid_suffices: bool) -> P
         return parser.fail(start, "the end of the text after ')'");
     }
     let is_oid_alone = oid_suffices && seen.is_empty();
-    definition.body = body(kind, parts, is_oid_alone)
-        .map_err(|reason| DefinitionError { offset: text.len(), reason: format!("{}: {reason}", definition.oid) })?;
+    definition.body = body(kind, parts, is_oid_alone).map_err(|reason| DefinitionError {
+        offset: text.len(),
+        reason: format!("{}: {reason}", definition.oid),
+    })?;
     Ok(definition)
 }
 
@@ -372,7 +378,11 @@ fn body(kind: ElementKind, parts: Parts, is_oid_alone: bool) -> Result<Body, &'s
             if parts.must.is_empty() && !is_oid_alone {
                 return Err("a name form wants MUST");
             }
-            Body::NameForm { class: wanted(parts.class, "a name form wants OC")?, must: parts.must, may: parts.may }
+            Body::NameForm {
+                class: wanted(parts.class, "a name form wants OC")?,
+                must: parts.must,
+                may: parts.may,
+            }
         }
         ElementKind::DitContentRules => Body::ContentRule {
             auxiliaries: parts.auxiliaries,
