@@ -1,0 +1,324 @@
+//! Bind rules: whom a permission is for. Compiled once, then asked of a requester, mostly without an entry at hand.
+//!
+//! An answer is true, false or undefined (a group that cannot be looked up, an entry that is not known): a permission
+//! to allow needs true, one to deny also holds when undefined.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::aci_text::{Comparison, Keyword, Quoted, RuleText};
+use super::area::{DnPattern, parse_dn, strip_scheme};
+use super::network::Network;
+use super::requester::{AuthMethod, Requester};
+use super::right::AciError;
+use crate::backend::StoreError;
+use crate::entry::{CompiledFilter, StoredEntry, Tri};
+use crate::protocol::message::Scope;
+use crate::protocol::url::LdapUrl;
+use crate::schema::{NormalizedDn, Schema};
+
+/// Finds the entries of groups, and of requesters where a bind rule looks at them.
+pub type Lookup = Arc<dyn Fn(&NormalizedDn) -> Result<Option<Arc<StoredEntry>>, StoreError> + Send + Sync>;
+
+/// How the requester stands to the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Relation {
+    /// It is the requester's own.
+    Own,
+    /// It is a child of the requester's own.
+    Child,
+    Other,
+}
+
+impl Relation {
+    pub(super) fn of(who: &Requester, key: &NormalizedDn) -> Self {
+        if who.is_anonymous() || !who.key.covers(key) {
+            return Self::Other;
+        }
+        match key.depth() - who.key.depth() {
+            0 => Self::Own,
+            1 => Self::Child,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Of whom a bind rule is asked.
+pub(super) struct Subject<'a> {
+    pub(super) who: &'a Requester,
+    pub(super) relation: Relation,
+    pub(super) entry: Option<&'a StoredEntry>,
+    pub(super) lookup: Option<&'a Lookup>,
+    pub(super) schema: &'a Schema,
+    /// Set when the answer may be another one for another entry, or later.
+    pub(super) varies: Cell<bool>,
+}
+
+/// A bind rule, looked up.
+#[derive(Debug, Clone)]
+pub(super) enum BindRule {
+    And(Vec<BindRule>),
+    Or(Vec<BindRule>),
+    Not(Box<BindRule>),
+    Anyone,
+    Authenticated,
+    Own,
+    Parent,
+    User(NormalizedDn),
+    UserLike(DnPattern),
+    UserAmong(Box<Population>),
+    Group(NormalizedDn),
+    /// The requester's DN is a value of this attribute of the entry (canonical name).
+    Value(String),
+    Address(Vec<Network>),
+    Method(AuthMethod),
+    Strength(Comparison, u16),
+}
+
+/// The entries a URL means.
+#[derive(Debug, Clone)]
+pub(super) struct Population {
+    base: NormalizedDn,
+    scope: Scope,
+    filter: Option<CompiledFilter>,
+}
+
+impl BindRule {
+    pub(super) fn compile(text: &RuleText<'_>, schema: &Schema) -> Result<Self, AciError> {
+        let all = |rules: &[RuleText<'_>]| -> Result<Vec<Self>, AciError> {
+            rules.iter().map(|rule| Self::compile(rule, schema)).collect()
+        };
+        match text {
+            RuleText::And(rules) => Ok(Self::And(all(rules)?)),
+            RuleText::Or(rules) => Ok(Self::Or(all(rules)?)),
+            RuleText::Not(rule) => Ok(Self::Not(Box::new(Self::compile(rule, schema)?))),
+            RuleText::Test { keyword: Keyword::SecurityStrength, comparison, value } => value
+                .text
+                .trim()
+                .parse()
+                .map(|bits| Self::Strength(*comparison, bits))
+                .map_err(|_| value.error("expected a number of bits")),
+            RuleText::Test { keyword, comparison, value } => {
+                let rule = Self::test(*keyword, *value, schema)?;
+                Ok(if *comparison == Comparison::NotEqual { Self::Not(Box::new(rule)) } else { rule })
+            }
+        }
+    }
+
+    fn test(keyword: Keyword, value: Quoted<'_>, schema: &Schema) -> Result<Self, AciError> {
+        match keyword {
+            Keyword::UserDn => {
+                let users: Vec<_> =
+                    value.parts().map(|part| Self::user(part, schema)).collect::<Result<_, _>>()?;
+                Ok(Self::Or(users))
+            }
+            Keyword::GroupDn => {
+                let group = |part: Quoted<'_>| {
+                    let text = strip_scheme(part)?;
+                    if text.text.contains(['*', '?']) || text.text.is_empty() {
+                        return Err(text.error("expected the DN of a group"));
+                    }
+                    Ok(Self::Group(parse_dn(text, schema)?))
+                };
+                Ok(Self::Or(value.parts().map(group).collect::<Result<_, _>>()?))
+            }
+            Keyword::UserAttr => Self::value(value, schema),
+            Keyword::Ip => Ok(Self::Address(Network::parse_list(value)?)),
+            Keyword::AuthMethod => match value.text.trim().to_ascii_lowercase().as_str() {
+                "none" => Ok(Self::Anyone),
+                "simple" => Ok(Self::Method(AuthMethod::Simple)),
+                "ssl" => Ok(Self::Method(AuthMethod::Ssl)),
+                "sasl" => Ok(Self::Method(AuthMethod::Sasl)),
+                other if other.starts_with("sasl ") => {
+                    Err(value.error("`sasl` with a mechanism is not supported"))
+                }
+                _ => Err(value.error("expected none, simple, ssl or sasl")),
+            },
+            Keyword::SecurityStrength => Err(value.error("expected a number of bits")),
+        }
+    }
+
+    fn user(part: Quoted<'_>, schema: &Schema) -> Result<Self, AciError> {
+        let text = strip_scheme(part)?;
+        match text.text.to_ascii_lowercase().as_str() {
+            "anyone" => Ok(Self::Anyone),
+            "all" => Ok(Self::Authenticated),
+            "self" => Ok(Self::Own),
+            "parent" => Ok(Self::Parent),
+            "" => Err(text.error("expected anyone, all, self, parent or a DN")),
+            other if other.contains('?') => Ok(Self::UserAmong(Box::new(Population::compile(part, schema)?))),
+            other if other.contains('*') => Ok(Self::UserLike(DnPattern::compile(text, schema)?)),
+            _ => Ok(Self::User(parse_dn(text, schema)?)),
+        }
+    }
+
+    fn value(value: Quoted<'_>, schema: &Schema) -> Result<Self, AciError> {
+        let refuse = || Err(value.error("only the form `attribute#USERDN` of userattr is supported"));
+        let Some((name, kind)) = value.text.split_once('#') else { return refuse() };
+        if !kind.trim().eq_ignore_ascii_case("USERDN") || name.contains(['[', '.']) {
+            return refuse();
+        }
+        match schema.attribute(name.trim()) {
+            Some(found) => Ok(Self::Value(found.name().to_owned())),
+            None => Err(value.error(format!("the schema has no attribute type `{}`", name.trim()))),
+        }
+    }
+
+    /// The answer for this subject.
+    pub(super) fn is_met(&self, subject: &Subject<'_>) -> Tri {
+        let who = subject.who;
+        match self {
+            Self::And(rules) => {
+                let mut answer = Tri::True;
+                for rule in rules {
+                    match rule.is_met(subject) {
+                        Tri::False => return Tri::False,
+                        Tri::Undefined => answer = Tri::Undefined,
+                        Tri::True => {}
+                    }
+                }
+                answer
+            }
+            Self::Or(rules) => {
+                let mut answer = Tri::False;
+                for rule in rules {
+                    match rule.is_met(subject) {
+                        Tri::True => return Tri::True,
+                        Tri::Undefined => answer = Tri::Undefined,
+                        Tri::False => {}
+                    }
+                }
+                answer
+            }
+            Self::Not(rule) => match rule.is_met(subject) {
+                Tri::True => Tri::False,
+                Tri::False => Tri::True,
+                Tri::Undefined => Tri::Undefined,
+            },
+            Self::Anyone => Tri::True,
+            Self::Authenticated => tri(!who.is_anonymous()),
+            Self::Own => tri(subject.relation == Relation::Own),
+            Self::Parent => tri(subject.relation == Relation::Child),
+            Self::User(key) => tri(!who.is_anonymous() && who.key == *key),
+            Self::UserLike(pattern) => tri(!who.is_anonymous() && pattern.has(&who.key, Scope::Base)),
+            Self::UserAmong(population) => population.has(subject),
+            Self::Group(group) => is_member(group, subject),
+            Self::Value(attribute) => {
+                subject.varies.set(true);
+                if who.is_anonymous() {
+                    return Tri::False;
+                }
+                let Some(entry) = subject.entry else { return Tri::Undefined };
+                tri(has_dn(entry, attribute, &who.key, subject.schema))
+            }
+            Self::Address(networks) => tri(networks.iter().any(|network| network.has(who.address))),
+            Self::Method(method) => tri(who.method == *method),
+            Self::Strength(comparison, bits) => {
+                let found = who.security_strength;
+                tri(match comparison {
+                    Comparison::Equal => found == *bits,
+                    Comparison::NotEqual => found != *bits,
+                    Comparison::Less => found < *bits,
+                    Comparison::LessOrEqual => found <= *bits,
+                    Comparison::Greater => found > *bits,
+                    Comparison::GreaterOrEqual => found >= *bits,
+                })
+            }
+        }
+    }
+
+    /// Adds the groups that the rule asks about.
+    pub(super) fn groups<'a>(&'a self, found: &mut Vec<&'a NormalizedDn>) {
+        match self {
+            Self::And(rules) | Self::Or(rules) => rules.iter().for_each(|rule| rule.groups(found)),
+            Self::Not(rule) => rule.groups(found),
+            Self::Group(group) => found.push(group),
+            _ => {}
+        }
+    }
+}
+
+impl Population {
+    fn compile(url: Quoted<'_>, schema: &Schema) -> Result<Self, AciError> {
+        let parsed = LdapUrl::parse(url.text).map_err(|error| url.error(error.to_string()))?;
+        Self::of(&parsed, schema).map_err(|reason| url.error(format!("not a DN: {reason}")))
+    }
+
+    fn of(url: &LdapUrl, schema: &Schema) -> Result<Self, &'static str> {
+        let base = NormalizedDn::parse(&url.dn, schema).map_err(|error| error.reason)?;
+        let filter = url.filter.as_ref().map(|filter| CompiledFilter::compile(filter, schema));
+        Ok(Self { base, scope: url.scope.unwrap_or(Scope::Base), filter })
+    }
+
+    /// Whether the requester is among them.
+    fn has(&self, subject: &Subject<'_>) -> Tri {
+        let who = subject.who;
+        if who.is_anonymous() || !self.base.covers(&who.key) {
+            return Tri::False;
+        }
+        let levels = who.key.depth() - self.base.depth();
+        let is_in_scope = match self.scope {
+            Scope::Base => levels == 0,
+            Scope::One => levels == 1,
+            Scope::Subtree => true,
+            Scope::Subordinate => levels > 0,
+        };
+        let (true, Some(filter)) = (is_in_scope, &self.filter) else { return tri(is_in_scope) };
+        // The requester's own entry may change while it is bound.
+        subject.varies.set(true);
+        match subject.lookup.map(|lookup| lookup(&who.key)) {
+            Some(Ok(Some(entry))) => filter.evaluate(&entry),
+            Some(Ok(None)) => Tri::False,
+            Some(Err(_)) | None => Tri::Undefined,
+        }
+    }
+}
+
+const fn tri(answer: bool) -> Tri {
+    if answer { Tri::True } else { Tri::False }
+}
+
+/// Whether the requester is a member of the group: a value of `member` or `uniqueMember`, or among the entries of a
+/// `memberURL`. Groups within groups do not count.
+fn is_member(group: &NormalizedDn, subject: &Subject<'_>) -> Tri {
+    let key = &subject.who.key;
+    if subject.who.is_anonymous() {
+        return Tri::False;
+    }
+    let entry = match subject.lookup.map(|lookup| lookup(group)) {
+        Some(Ok(Some(entry))) => entry,
+        Some(Ok(None)) => return Tri::False,
+        Some(Err(_)) | None => {
+            subject.varies.set(true);
+            return Tri::Undefined;
+        }
+    };
+    if ["member", "uniqueMember"].iter().any(|name| has_dn(&entry, name, key, subject.schema)) {
+        return Tri::True;
+    }
+    let mut answer = Tri::False;
+    for value in super::values(&entry, "memberURL").into_iter().flatten() {
+        let url = std::str::from_utf8(value).ok().and_then(|text| LdapUrl::parse(text).ok());
+        let Some(population) = url.and_then(|url| Population::of(&url, subject.schema).ok()) else {
+            continue;
+        };
+        match population.has(subject) {
+            Tri::True => return Tri::True,
+            Tri::Undefined => answer = Tri::Undefined,
+            Tri::False => {}
+        }
+    }
+    answer
+}
+
+fn has_dn(entry: &StoredEntry, attribute: &str, key: &NormalizedDn, schema: &Schema) -> bool {
+    super::values(entry, attribute).into_iter().flatten().any(|value| is_dn(value, key, schema))
+}
+
+/// Whether the value is a DN with this key.
+pub(super) fn is_dn(value: &[u8], key: &NormalizedDn, schema: &Schema) -> bool {
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| NormalizedDn::parse(text, schema).ok())
+        .is_some_and(|found| found == *key)
+}

@@ -1,0 +1,1 @@
+//! RFC 4512 §4.1 definition texts: parsed and printed.
