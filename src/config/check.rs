@@ -1,12 +1,40 @@
 //! What the configuration must hold to: each entry by its component, and the tree as a whole.
 
 use super::ConfigError;
-use super::components::{Effect, IGNORED, Property};
+use super::components::{Effect, Property};
 use super::properties::is_bare_number;
 use super::store::Applied;
 use super::tree::{ConfigEntry, ConfigTree};
 use crate::name::Dn;
 use crate::schema::{NormalizedDn, Schema};
+
+/// Properties that only a Java server or its database engine has. Set, kept and shown; the answer warns.
+pub(super) const IGNORED: &[&str] = &[
+    "ds-cfg-java-class",
+    "ds-cfg-je-property",
+    "ds-cfg-db-evictor-lru-only",
+    "ds-cfg-db-evictor-core-threads",
+    "ds-cfg-db-evictor-max-threads",
+    "ds-cfg-db-evictor-keep-alive",
+    "ds-cfg-db-evictor-nodes-per-scan",
+    "ds-cfg-db-log-file-max",
+    "ds-cfg-db-log-filecache-size",
+    "ds-cfg-db-logging-file-handler-on",
+    "ds-cfg-db-logging-level",
+    "ds-cfg-db-checkpointer-bytes-interval",
+    "ds-cfg-db-checkpointer-wakeup-interval",
+    "ds-cfg-db-num-lock-tables",
+    "ds-cfg-db-num-cleaner-threads",
+    "ds-cfg-db-cleaner-min-utilization",
+    "ds-cfg-db-run-cleaner",
+    "ds-cfg-import-offheap-memory-size",
+    "ds-cfg-import-queue-size",
+    "ds-cfg-import-thread-count",
+    "ds-cfg-index-filter-analyzer-enabled",
+    "ds-cfg-index-filter-analyzer-max-filters",
+    "ds-cfg-cipher-key-length",
+    "ds-cfg-cipher-transformation",
+];
 
 /// Whether an attribute is kept and shown only because scripts written for another server set it.
 pub fn accepted_and_ignored(attribute: &str) -> bool {

@@ -258,8 +258,7 @@ const WORK_QUEUE: &[Property] = &[
 
 const ROOT_DN: &[Property] = &[text("default-root-privilege-name", NONE).many()];
 
-const ROOT_DN_USER: &[Property] =
-    &[dn("alternate-bind-dn", NONE).many(), boolean("inherit-default-root-privileges", TRUE)];
+const ROOT_DN_USER: &[Property] = &[dn("alternate-bind-dn", NONE).many()];
 
 const PASSWORD_POLICY: &[Property] = &[
     property("password-attribute", PropertyKind::AttributeType, &["userPassword"])
@@ -483,36 +482,6 @@ pub fn property_of(component: &'static Component, attribute: &str) -> Option<&'s
     component.properties.iter().find(|property| property.name.eq_ignore_ascii_case(name))
 }
 
-/// Properties that only a Java server or its database engine has. Set, kept and shown; the answer warns.
-pub const IGNORED: &[&str] = &[
-    "ds-cfg-java-class",
-    "ds-cfg-je-property",
-    "ds-cfg-db-evictor-lru-only",
-    "ds-cfg-db-evictor-core-threads",
-    "ds-cfg-db-evictor-max-threads",
-    "ds-cfg-db-evictor-keep-alive",
-    "ds-cfg-db-evictor-nodes-per-scan",
-    "ds-cfg-db-log-file-max",
-    "ds-cfg-db-log-filecache-size",
-    "ds-cfg-db-logging-file-handler-on",
-    "ds-cfg-db-logging-level",
-    "ds-cfg-db-checkpointer-bytes-interval",
-    "ds-cfg-db-checkpointer-wakeup-interval",
-    "ds-cfg-db-num-lock-tables",
-    "ds-cfg-db-num-cleaner-threads",
-    "ds-cfg-db-cleaner-min-utilization",
-    "ds-cfg-db-run-cleaner",
-    "ds-cfg-db-run-log-verifier",
-    "ds-cfg-db-log-verifier-schedule",
-    "ds-cfg-import-offheap-memory-size",
-    "ds-cfg-import-queue-size",
-    "ds-cfg-import-thread-count",
-    "ds-cfg-index-filter-analyzer-enabled",
-    "ds-cfg-index-filter-analyzer-max-filters",
-    "ds-cfg-cipher-key-length",
-    "ds-cfg-cipher-transformation",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -552,7 +521,7 @@ mod tests {
                 }
             }
         }
-        for ignored in IGNORED {
+        for ignored in super::super::check::IGNORED {
             if schema.attribute(ignored).is_none() {
                 missing.push((*ignored).to_owned());
             }

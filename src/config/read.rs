@@ -234,10 +234,8 @@ fn index(entry: &ConfigEntry, schema: &Schema) -> Option<IndexConfig> {
 
 fn root_dn(key: &NormalizedDn, entry: &ConfigEntry, tree: &ConfigTree, schema: &Schema) -> RootDn {
     let mut privileges: Vec<String> = Vec::new();
-    if entry.boolean("inherit-default-root-privileges") {
-        for (_, root) in tree.of_class("ds-cfg-root-dn") {
-            privileges.extend(root.owned("default-root-privilege-name"));
-        }
+    for (_, root) in tree.of_class("ds-cfg-root-dn") {
+        privileges.extend(root.owned("default-root-privilege-name"));
     }
     for name in entry.texts("ds-privilege-name") {
         match name.strip_prefix('-') {

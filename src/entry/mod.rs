@@ -5,12 +5,28 @@
 //! ([`crate::protocol::message::Attributes`]), spelled as the schema spells them, values byte for byte, so that an
 //! answer is a splice of stored bytes.
 
+mod apply;
+mod builder;
+mod evaluate;
 mod filter;
+mod list;
 mod modify;
+mod naming;
 mod project;
 mod stored;
+mod target;
+#[cfg(test)]
+mod tests;
 
-pub use filter::{CompiledFilter, Tri};
-pub use modify::{Edited, ModifyError, PreparedModifications};
-pub use project::Selection;
-pub use stored::{EntryBuilder, EntryError, EntryUuid, StoredEntry};
+pub use apply::{Edited, EffectKind};
+pub use builder::{EntryBuilder, missing_superiors};
+pub use filter::{CompiledFilter, Tri, ValuesFilter};
+pub use modify::{ModifyError, PreparedModifications};
+pub use naming::{complete_rdn_values, lacks_rdn_value};
+pub use project::{Readable, Selection, Slices};
+pub use stored::{EntryError, EntryParts, EntryUuid, StoredEntry};
+pub use target::{EntryContext, NoContext, structural_class};
+
+pub(crate) use filter::{Key, Node, Parts, Test, TestKind, TestScope};
+pub(crate) use list::{attributes as encoded_attributes, find as find_encoded};
+pub(crate) use target::Virtual;

@@ -135,12 +135,13 @@ impl Budget {
         Ok(())
     }
 
-    /// Skips what is left of a SEQUENCE: whole elements, none of which has one of the `known` tags.
+    /// Skips what is left of a SEQUENCE: whole elements, none of which has one of the `known` tags, be it in the
+    /// other of its forms, primitive or constructed: a BOOLEAN written wrongly must not lose its meaning.
     pub(super) fn trailing(&mut self, mut reader: Reader<'_>, known: &[u8]) -> Result<(), Malformed> {
         while !reader.is_empty() {
             self.element()?;
             let tlv = reader.tlv()?;
-            if known.contains(&tlv.tag) {
+            if known.iter().any(|known| (known ^ tlv.tag) & !0x20 == 0) {
                 return Err(Malformed::OutOfPlace(tlv.tag));
             }
         }
@@ -440,6 +441,8 @@ mod tests {
         // A value before the criticality would hide it.
         let hidden = read(message(b"\x01", b"\x42\x00\xa0\x0a\x30\x08\x04\x01x\x04\x00\x01\x01\xff"));
         assert_eq!(hidden.unwrap_err().reason, Malformed::OutOfPlace(tag::BOOLEAN));
+        let constructed = read(message(b"\x01", b"\x42\x00\xa0\x08\x30\x06\x04\x01x\x21\x01\xff"));
+        assert_eq!(constructed.unwrap_err().reason, Malformed::OutOfPlace(0x21));
         let odd = read(message(b"\x01", b"\x42\x00\xa0\x08\x30\x06\x04\x01x\x01\x01\x01"));
         assert_eq!(odd.unwrap_err().reason, Malformed::Ber(BerError::Boolean));
     }

@@ -59,6 +59,9 @@ impl std::str::FromStr for Filter<'static> {
     }
 }
 
+/// Makes a filter of an assertion.
+type Build = fn(Assertion<'static>) -> Filter<'static>;
+
 struct Parser<'t> {
     text: &'t str,
     at: usize,
@@ -143,13 +146,12 @@ impl<'t> Parser<'t> {
         if let Some(before) = before.strip_suffix(':') {
             return extensible(before, start, unescape(raw, value_start)?);
         }
-        let compared: Option<(&str, fn(Assertion<'static>) -> Filter<'static>)> =
-            match before.as_bytes().last() {
-                Some(b'~') => before.strip_suffix('~').map(|name| (name, Filter::Approximate as _)),
-                Some(b'>') => before.strip_suffix('>').map(|name| (name, Filter::GreaterOrEqual as _)),
-                Some(b'<') => before.strip_suffix('<').map(|name| (name, Filter::LessOrEqual as _)),
-                _ => None,
-            };
+        let compared: Option<(&str, Build)> = match before.as_bytes().last() {
+            Some(b'~') => before.strip_suffix('~').map(|name| (name, Filter::Approximate as _)),
+            Some(b'>') => before.strip_suffix('>').map(|name| (name, Filter::GreaterOrEqual as _)),
+            Some(b'<') => before.strip_suffix('<').map(|name| (name, Filter::LessOrEqual as _)),
+            _ => None,
+        };
         if let Some((attribute, build)) = compared {
             let attribute = description(attribute, start)?;
             return Ok(build(Assertion { attribute, value: unescape(raw, value_start)? }));

@@ -201,7 +201,7 @@ macro_rules! trusted {
     ($($list:ident)*) => {
         $(impl<'a> $list<'a> {
             /// Content octets that were checked before.
-            pub(super) const fn checked(content: &'a [u8]) -> Self {
+            pub(crate) const fn checked(content: &'a [u8]) -> Self {
                 Self(content)
             }
         })*

@@ -16,6 +16,8 @@ pub struct Search<'a> {
     pub base: &'a str,
     /// The scope.
     pub scope: Scope,
+    /// derefAliases, 0 to 3.
+    pub deref: u8,
     /// Entries wanted at the most; 0 is no limit.
     pub size_limit: u32,
     /// Seconds wanted at the most; 0 is no limit.
@@ -34,6 +36,7 @@ impl<'a> Search<'a> {
         Self {
             base,
             scope: Scope::Base,
+            deref: 0,
             size_limit: 0,
             time_limit: 0,
             types_only: false,
@@ -86,7 +89,7 @@ pub fn search(out: &mut BytesMut, id: MessageId, search: &Search<'_>, controls: 
     message(out, id, OperationKind::Search, controls, |body| {
         octets(body, search.base.as_bytes());
         integer(body, tag::ENUMERATED, search.scope.number().into());
-        integer(body, tag::ENUMERATED, 0);
+        integer(body, tag::ENUMERATED, search.deref.into());
         integer(body, tag::INTEGER, search.size_limit.into());
         integer(body, tag::INTEGER, search.time_limit.into());
         boolean(body, search.types_only);

@@ -1,7 +1,12 @@
 //! The snapshot: definitions, found by OID and by any of their names.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::bits::Bits;
+use super::check::CheckCache;
+use super::definition::{Definition, ElementKind};
+use super::names::NameMap;
 use super::{MatchingRule, Syntax};
 
 /// A small number for an attribute type; stays with its OID for the life of the process, across edits.
@@ -29,7 +34,7 @@ pub enum Kind {
 
 /// An attribute type with everything resolved: inherited syntax and rules, and the syntax's default rules
 /// where the definition names none.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeType {
     /// Its number.
     pub id: TypeId,
@@ -37,6 +42,8 @@ pub struct AttributeType {
     pub oid: String,
     /// Its names; the first is the spelling used in answers.
     pub names: Vec<String>,
+    /// [`Self::name`] in lower case, as [`super::NormalizedDn`] has it.
+    pub key_name: String,
     /// Its supertypes' numbers, nearest first.
     pub supertypes: Vec<TypeId>,
     /// Its subtypes' numbers, all levels.
@@ -51,8 +58,10 @@ pub struct AttributeType {
     pub ordering: Option<MatchingRule>,
     /// Substring rule.
     pub substring: Option<MatchingRule>,
-    /// Approximate rule; the equality rule stands in.
+    /// Whether an entry may hold one value only.
     pub single_value: bool,
+    /// Whether it is collective (RFC 3671).
+    pub collective: bool,
     /// Whether clients must not write it.
     pub no_user_modification: bool,
     /// Whether it is obsolete.
@@ -73,8 +82,8 @@ impl AttributeType {
     }
 }
 
-/// An object class with its superiors' MUST and MAY not yet merged in; see [`Schema`] for the closure.
-#[derive(Debug, Clone)]
+/// An object class with everything inherited merged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectClass {
     /// Its numeric OID.
     pub oid: String,
@@ -82,11 +91,13 @@ pub struct ObjectClass {
     pub names: Vec<String>,
     /// Direct superiors, by the OID.
     pub superiors: Vec<String>,
+    /// OIDs of the class and all its superiors, nearest first.
+    pub lineage: Vec<String>,
     /// Abstract, structural or auxiliary.
     pub kind: Kind,
-    /// Required attributes, own and inherited.
+    /// Required attributes, own and inherited, sorted.
     pub must: Vec<TypeId>,
-    /// Allowed attributes, own and inherited.
+    /// Allowed attributes, own and inherited, sorted.
     pub may: Vec<TypeId>,
     /// Whether it is obsolete.
     pub obsolete: bool,
@@ -97,10 +108,20 @@ impl ObjectClass {
     pub fn name(&self) -> &str {
         self.names.first().map_or(self.oid.as_str(), String::as_str)
     }
+
+    /// Whether it is `other` or one of its subclasses.
+    pub fn is_or_descends_from(&self, other: &Self) -> bool {
+        self.lineage.contains(&other.oid)
+    }
+
+    /// Whether it lets an entry hold any user attribute (RFC 4512 §4.3).
+    pub fn is_extensible_object(&self) -> bool {
+        self.oid == "1.3.6.1.4.1.1466.101.120.111"
+    }
 }
 
 /// An attribute description resolved against the schema: type plus options (`;binary`, `;lang-de`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeDescription {
     /// The type.
     pub attribute_type: Arc<AttributeType>,
@@ -122,36 +143,203 @@ impl AttributeDescription {
 
 /// All definitions in force: immutable; an edit makes a new one.
 #[derive(Debug, Clone, Default)]
-pub struct Schema {}
+pub struct Schema {
+    /// All definitions, in the order of the files.
+    pub(super) definitions: Vec<Arc<Definition>>,
+    /// Attribute types by number; numbers of deleted ones stay empty.
+    pub(super) attributes: Vec<Option<Arc<AttributeType>>>,
+    pub(super) attribute_names: NameMap<TypeId>,
+    pub(super) classes: Vec<Arc<ObjectClass>>,
+    pub(super) class_names: NameMap<usize>,
+    /// Numbers given so far, by lower-case OID; handed on from snapshot to snapshot.
+    pub(super) ids: HashMap<String, TypeId>,
+    pub(super) operational: Bits,
+    pub(super) single_valued: Bits,
+    pub(super) object_class_id: Option<TypeId>,
+    pub(super) warnings: Vec<String>,
+    pub(super) checks: CheckCache,
+}
 
 impl Schema {
     /// The attribute type of this name or OID, in any case, without options.
-    pub fn attribute(&self, _name: &str) -> Option<&Arc<AttributeType>> {
-        unimplemented!()
+    pub fn attribute(&self, name: &str) -> Option<&Arc<AttributeType>> {
+        self.attribute_by_id(self.attribute_names.get(name)?)
     }
 
     /// The attribute type of this number.
-    pub fn attribute_by_id(&self, _id: TypeId) -> Option<&Arc<AttributeType>> {
-        unimplemented!()
+    pub fn attribute_by_id(&self, id: TypeId) -> Option<&Arc<AttributeType>> {
+        self.attributes.get(id.0 as usize)?.as_ref()
+    }
+
+    /// All attribute types, by number.
+    pub fn attributes(&self) -> impl Iterator<Item = &Arc<AttributeType>> {
+        self.attributes.iter().flatten()
     }
 
     /// An attribute description (`type;option…`) resolved; none if the type is undefined or the text malformed.
-    pub fn describe(&self, _description: &str) -> Option<AttributeDescription> {
-        unimplemented!()
+    pub fn describe(&self, description: &str) -> Option<AttributeDescription> {
+        let Some((name, rest)) = description.split_once(';') else {
+            return Some(AttributeDescription {
+                attribute_type: self.attribute(description)?.clone(),
+                options: Vec::new(),
+            });
+        };
+        let attribute_type = self.attribute(name)?.clone();
+        let mut options = Vec::new();
+        for option in rest.split(';') {
+            let is_well_formed =
+                option.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'));
+            if option.is_empty() || !is_well_formed {
+                return None;
+            }
+            let option = option.to_ascii_lowercase();
+            if option == "binary" && attribute_type.syntax != Syntax::Certificate {
+                continue;
+            }
+            options.push(option);
+        }
+        options.sort_unstable();
+        options.dedup();
+        Some(AttributeDescription { attribute_type, options })
     }
 
     /// The object class of this name or OID, in any case.
-    pub fn object_class(&self, _name: &str) -> Option<&Arc<ObjectClass>> {
-        unimplemented!()
+    pub fn object_class(&self, name: &str) -> Option<&Arc<ObjectClass>> {
+        self.classes.get(self.class_names.get(name)?)
+    }
+
+    /// All object classes, in the order of their definitions.
+    pub fn object_classes_defined(&self) -> impl Iterator<Item = &Arc<ObjectClass>> {
+        self.classes.iter()
     }
 
     /// The class and all its superiors up to `top`, nearest first.
-    pub fn with_superiors(&self, _class: &ObjectClass) -> Vec<Arc<ObjectClass>> {
-        unimplemented!()
+    pub fn with_superiors(&self, class: &ObjectClass) -> Vec<Arc<ObjectClass>> {
+        class.lineage.iter().filter_map(|oid| self.object_class(oid).cloned()).collect()
     }
 
     /// The matching rule of this name or OID, in any case.
-    pub fn matching_rule(&self, _name: &str) -> Option<MatchingRule> {
-        unimplemented!()
+    pub fn matching_rule(&self, name: &str) -> Option<MatchingRule> {
+        MatchingRule::by_name(name)
+    }
+
+    /// What could not be honoured when the definitions were read (unknown syntaxes, unknown matching rules,
+    /// definitions overridden by a later file), for the log.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The definition of this kind and OID or name, in any case.
+    pub fn definition(&self, kind: ElementKind, oid_or_name: &str) -> Option<&Arc<Definition>> {
+        self.definitions.iter().find(|definition| {
+            definition.kind() == kind
+                && (definition.oid.eq_ignore_ascii_case(oid_or_name)
+                    || definition.names.iter().any(|name| name.eq_ignore_ascii_case(oid_or_name)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::SchemaStore;
+
+    fn schema() -> Arc<Schema> {
+        SchemaStore::builtin(true).current()
+    }
+
+    #[test]
+    fn knows_the_attributes_of_a_token() {
+        let schema = schema();
+        let date = schema.attribute("coreTokenExpirationDate").unwrap();
+        assert_eq!(date.syntax, Syntax::GeneralizedTime);
+        assert_eq!(date.equality, Some(MatchingRule::GeneralizedTimeMatch));
+        assert_eq!(date.ordering, Some(MatchingRule::GeneralizedTimeOrderingMatch));
+        assert!(date.single_value && !date.is_operational());
+        assert_eq!(schema.attribute("CORETOKENEXPIRATIONDATE").unwrap().id, date.id);
+        assert_eq!(schema.attribute("1.3.6.1.4.1.36733.2.2.1.98").unwrap().id, date.id);
+        assert_eq!(schema.attribute_by_id(date.id).unwrap().name(), "coreTokenExpirationDate");
+        let id = schema.attribute("coreTokenId").unwrap();
+        assert_eq!(id.equality, Some(MatchingRule::CaseIgnoreMatch));
+        assert_eq!(id.substring, Some(MatchingRule::CaseIgnoreSubstringsMatch));
+        assert!(schema.attribute("coreTokenInteger10").unwrap().ordering.is_some());
+        assert_eq!(
+            schema.attribute("coreTokenObject").unwrap().equality,
+            Some(MatchingRule::OctetStringMatch)
+        );
+        assert!(!schema.attribute("coreTokenMultiString03").unwrap().single_value);
+        assert!(schema.attribute("dn").is_none());
+        assert!(SchemaStore::builtin(false).current().attribute("coreTokenId").is_none());
+    }
+
+    #[test]
+    fn knows_operational_attributes() {
+        let schema = schema();
+        for name in [
+            "etag",
+            "entryUUID",
+            "createTimestamp",
+            "creatorsName",
+            "modifyTimestamp",
+            "modifiersName",
+            "entryDN",
+            "subschemaSubentry",
+            "hasSubordinates",
+            "numSubordinates",
+            "structuralObjectClass",
+        ] {
+            let attribute = schema.attribute(name).unwrap_or_else(|| panic!("{name}"));
+            assert!(
+                attribute.is_operational() && attribute.no_user_modification && attribute.single_value,
+                "{name}"
+            );
+        }
+        for name in ["aci", "ds-privilege-name", "ds-rlim-size-limit", "ds-rlim-lookthrough-limit"] {
+            let attribute = schema.attribute(name).unwrap_or_else(|| panic!("{name}"));
+            assert!(attribute.is_operational() && !attribute.no_user_modification, "{name}");
+        }
+        assert_eq!(schema.attribute("etag").unwrap().equality, Some(MatchingRule::CaseExactMatch));
+        assert_eq!(schema.attribute("aci").unwrap().syntax, Syntax::Aci);
+    }
+
+    #[test]
+    fn subtypes_inherit_syntax_and_rules() {
+        let schema = schema();
+        let (name, cn) = (schema.attribute("name").unwrap(), schema.attribute("commonName").unwrap());
+        assert_eq!(cn.name(), "cn");
+        assert_eq!((cn.syntax, cn.equality), (name.syntax, name.equality));
+        assert_eq!(cn.supertypes, [name.id]);
+        assert!(name.subtypes.contains(&cn.id));
+    }
+
+    #[test]
+    fn classes_inherit_attributes() {
+        let schema = schema();
+        let class = schema.object_class("INETORGPERSON").unwrap();
+        let lineage: Vec<_> = schema.with_superiors(class).iter().map(|c| c.name().to_owned()).collect();
+        assert_eq!(lineage, ["inetOrgPerson", "organizationalPerson", "person", "top"]);
+        let sn = schema.attribute("sn").unwrap().id;
+        assert!(class.must.contains(&sn) && !class.may.contains(&sn));
+        assert!(class.may.contains(&schema.attribute("mail").unwrap().id));
+        assert!(schema.object_class("referral").unwrap().lineage.contains(&"2.5.6.0".to_owned()));
+        let token = schema.object_class("frCoreToken").unwrap();
+        assert_eq!((token.kind, token.must.len(), token.may.len()), (Kind::Structural, 3, 36));
+    }
+
+    #[test]
+    fn resolves_descriptions() {
+        let schema = schema();
+        assert_eq!(schema.describe("CN;Lang-de;x-a").unwrap().canonical(), "cn;lang-de;x-a");
+        assert_eq!(schema.describe("coretokenobject;binary").unwrap().canonical(), "coreTokenObject");
+        assert_eq!(schema.describe("userCertificate;binary").unwrap().canonical(), "userCertificate;binary");
+        assert!(schema.describe("nothing").is_none());
+        assert!(schema.describe("cn;").is_none());
+        assert!(schema.describe("cn;a b").is_none());
+        assert!(schema.describe("").is_none());
+    }
+
+    #[test]
+    fn the_files_give_no_warnings() {
+        assert_eq!(schema().warnings(), [""; 0]);
     }
 }

@@ -1,1 +1,14 @@
-//! Room `telemetry`.
+//! What the server tells about itself: counters, the access log, the error log.
+//!
+//! Nothing here may slow a request down: counters are sharded, logs are handed to a thread of their own through a
+//! bounded queue, and what does not fit is dropped and counted.
+
+mod access_log;
+mod access_text;
+mod log_file;
+mod metrics;
+mod trace;
+
+pub use access_log::{AccessLog, Moment, RequestDetails, ResponseDetails};
+pub use metrics::{Metrics, OperationTotals, Totals};
+pub use trace::{TraceOptions, start_tracing};

@@ -27,12 +27,12 @@ impl PagedRequest {
     pub fn parse(bytes: &[u8]) -> Result<Self, ControlError> {
         let decoded: RealSearchControlValue = value::decode(bytes)?;
         let size = i32::try_from(decoded.size).ok().and_then(|size| u32::try_from(size).ok());
-        Ok(Self { size: size.ok_or(ControlError::Range)?, cookie: Bytes::from(decoded.cookie.to_vec()) })
+        Ok(Self { size: size.ok_or(ControlError::Range)?, cookie: decoded.cookie.into() })
     }
 
     /// Writes the value.
     pub fn value(&self) -> Bytes {
-        let cookie = OctetString::from(self.cookie.to_vec());
+        let cookie = OctetString::from(self.cookie.clone());
         value::encode(&RealSearchControlValue { size: self.size.into(), cookie })
     }
 }

@@ -1,1 +1,0 @@
-//! RFC 4512 §4.1 definition texts: parsed and printed.
