@@ -176,8 +176,7 @@ impl<'a> DnReader<'a> {
         let mut unescaped: Option<Vec<u8>> = None;
         // Length of the value up to its last octet that is no bare space.
         let mut solid = 0;
-        loop {
-            let Some(octet) = self.peek() else { break };
+        while let Some(octet) = self.peek() {
             match octet {
                 b',' | b';' | b'+' => break,
                 b'\\' => {

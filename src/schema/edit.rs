@@ -194,7 +194,8 @@ fn refuse_deletion(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::SchemaStore;
+    use crate::ldif::{LdifChange, LdifReader, ModificationKind};
+    use crate::schema::{AttributeType, SchemaStore};
     use ElementKind::{AttributeTypes, ObjectClasses};
 
     fn edit(schema: &Schema, edits: &[SchemaEdit]) -> Result<(Schema, SchemaChange), SchemaError> {
@@ -307,5 +308,106 @@ mod tests {
         let (schema, _) = edit(&old, &[add_attribute("( 1.2.3 NAME 'odd' SYNTAX 9.9.9 )")]).unwrap();
         assert_eq!(schema.attribute("odd").unwrap().syntax, crate::schema::Syntax::OctetString);
         assert!(schema.warnings().iter().any(|warning| warning.contains("9.9.9")));
+    }
+
+    /// The edits that a file of LDIF asks of `cn=schema`.
+    fn edits_of(ldif: &str) -> Vec<SchemaEdit> {
+        let mut edits = Vec::new();
+        for record in LdifReader::new(ldif.as_bytes()) {
+            let LdifChange::Modify(steps) = record.unwrap().change else { panic!() };
+            for step in steps {
+                let kind = ElementKind::by_attribute(&step.description).unwrap();
+                for value in step.values {
+                    let text = String::from_utf8(value).unwrap();
+                    edits.push(match step.kind {
+                        ModificationKind::Add => SchemaEdit::Add(kind, text),
+                        ModificationKind::Delete => SchemaEdit::Delete(kind, text),
+                        other => panic!("{other:?}"),
+                    });
+                }
+            }
+        }
+        edits
+    }
+
+    #[test]
+    fn the_files_of_the_guide_make_the_profile() {
+        let profile = SchemaStore::builtin(true).current();
+        for [first, second] in [
+            [
+                include_str!("../../ldif/cts-add-schema.ldif"),
+                include_str!("../../ldif/cts-add-multivalue.ldif"),
+            ],
+            [
+                include_str!("../../tests/fixtures/openam/cts-add-schema.ldif"),
+                include_str!("../../tests/fixtures/openam/cts-add-multivalue.ldif"),
+            ],
+        ] {
+            let mut schema = SchemaStore::builtin(false).current().as_ref().clone();
+            // Loading them twice does no harm.
+            for file in [first, first, second, second] {
+                schema = edit(&schema, &edits_of(file)).unwrap().0;
+            }
+            for own in profile.attributes().filter(|attribute| attribute.name().starts_with("coreToken")) {
+                let loaded = schema.attribute(&own.oid).unwrap_or_else(|| panic!("{}", own.name()));
+                assert_eq!(AttributeType { id: own.id, ..loaded.as_ref().clone() }, **own);
+            }
+            let names = |schema: &Schema, ids: &[TypeId]| -> BTreeSet<String> {
+                ids.iter().map(|id| schema.attribute_by_id(*id).unwrap().name().to_owned()).collect()
+            };
+            let (loaded, own) =
+                (schema.object_class("frCoreToken").unwrap(), profile.object_class("frCoreToken").unwrap());
+            assert_eq!(names(&schema, &loaded.may), names(&profile, &own.may));
+            assert_eq!(names(&schema, &loaded.must), names(&profile, &own.must));
+        }
+    }
+
+    #[test]
+    fn the_entries_of_the_guide_obey_the_schema() {
+        let schema = SchemaStore::builtin(false).current();
+        let mut entries = 0;
+        for file in [
+            include_str!("../../ldif/cts-indices.ldif"),
+            include_str!("../../ldif/cts-add-multivalue-indices.ldif"),
+            include_str!("../../ldif/cts-container.ldif"),
+            include_str!("../../ldif/cts-user.ldif"),
+            include_str!("../../tests/fixtures/openam/cts-indices.ldif"),
+            include_str!("../../tests/fixtures/openam/cts-add-multivalue-indices.ldif"),
+            include_str!("../../tests/fixtures/openam/cts-container.ldif"),
+            include_str!("../../tests/fixtures/openam/cts_user.ldif"),
+        ] {
+            for record in LdifReader::new(file.as_bytes()) {
+                let record = record.unwrap();
+                let (LdifChange::Entry(attributes) | LdifChange::Add(attributes)) = record.change else {
+                    panic!()
+                };
+                let classes = &attributes.iter().find(|a| a.description == "objectClass").unwrap().values;
+                let present: Vec<_> = attributes
+                    .iter()
+                    .map(|a| (schema.attribute(&a.description).unwrap().id, a.values.len()))
+                    .collect();
+                assert_eq!(
+                    schema.check_classes(classes).unwrap().check(&schema, &present),
+                    Ok(()),
+                    "{}",
+                    record.dn
+                );
+                entries += 1;
+            }
+        }
+        assert_eq!(entries, 2 * (26 + 3 + 3 + 2));
+        for file in [
+            include_str!("../../ldif/cts-acis.ldif"),
+            include_str!("../../ldif/cts-global-aci.ldif"),
+            include_str!("../../ldif/cts-update-date01-index.ldif"),
+            include_str!("../../ldif/cts-remove-unused-indices.ldif"),
+            include_str!("../../tests/fixtures/openam/cts_acis.ldif"),
+            include_str!("../../tests/fixtures/openam/cts-update-date01-index.ldif"),
+            include_str!("../../tests/fixtures/openam/cts-remove-unused-indices.ldif"),
+        ] {
+            for record in LdifReader::new(file.as_bytes()) {
+                assert!(matches!(record.unwrap().change, LdifChange::Modify(_) | LdifChange::Delete));
+            }
+        }
     }
 }

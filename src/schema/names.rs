@@ -15,10 +15,10 @@ impl<V> Default for NameMap<V> {
     }
 }
 
-impl<V: Copy> NameMap<V> {
-    /// Longest name looked for in other cases than those inserted.
-    const MAX_FOLDED: usize = 96;
+/// Longest name looked for in other cases than those inserted.
+const MAX_FOLDED: usize = 96;
 
+impl<V: Copy> NameMap<V> {
     pub(super) fn insert(&mut self, name: &str, value: V) {
         self.map.insert(name.as_bytes().into(), value);
         self.map.insert(name.to_ascii_lowercase().into_bytes().into(), value);
@@ -29,7 +29,7 @@ impl<V: Copy> NameMap<V> {
         if let Some(value) = self.map.get(name) {
             return Some(*value);
         }
-        let mut buffer = [0; Self::MAX_FOLDED];
+        let mut buffer = [0; MAX_FOLDED];
         let folded = buffer.get_mut(..name.len())?;
         folded.copy_from_slice(name);
         folded.make_ascii_lowercase();
