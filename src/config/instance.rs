@@ -137,7 +137,13 @@ impl Instance {
         ] {
             persist::make_directory(&place)?;
         }
-        persist::replace(&OsFiles, &instance.config_file(), tree.to_ldif().as_bytes())?;
+        crate::schema::load::install(&instance.schema_directory(), with_cts).map_err(|error| {
+            ConfigError::File {
+                file: instance.schema_directory().display().to_string(),
+                reason: error.to_string(),
+            }
+        })?;
+        persist::replace(&OsFiles, &instance.config_file(), &tree.to_ldif())?;
         Ok(instance)
     }
 

@@ -226,7 +226,7 @@ impl ConfigStore {
     pub fn mark_started(&self) -> Result<(), ConfigError> {
         let _one_at_a_time = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
         let text = self.tree.load().to_ldif();
-        persist::replace(self.files.as_ref(), &self.instance.last_good_config_file(), text.as_bytes())
+        persist::replace(self.files.as_ref(), &self.instance.last_good_config_file(), &text)
     }
 
     fn change(
@@ -252,15 +252,15 @@ impl ConfigStore {
         }
         let files = self.files.as_ref();
         let stamp = stamp(self.clock.wall_ms());
-        persist::archive(files, &self.instance.archived_configs(), &stamp, old_text.as_bytes())?;
-        persist::replace(files, &self.instance.config_file(), text.as_bytes())?;
+        persist::archive(files, &self.instance.archived_configs(), &stamp, &old_text)?;
+        persist::replace(files, &self.instance.config_file(), &text)?;
         for (count, hook) in hooks.changes.iter().enumerate() {
             if let Err(refusal) = hook(&old, &new) {
                 for undone in hooks.changes.iter().take(count).rev() {
                     // What it did it can undo; a second refusal leaves nothing better to do.
                     let _ = undone(&new, &old);
                 }
-                persist::replace(files, &self.instance.config_file(), old_text.as_bytes())?;
+                persist::replace(files, &self.instance.config_file(), &old_text)?;
                 return Err(ConfigError::Refused(refusal));
             }
         }
@@ -374,4 +374,326 @@ fn increment(entry: &mut ConfigEntry, name: &str, by: &[Vec<u8>]) -> Result<(), 
     entry.retain(name, |_| false);
     entry.extend(name, sums.into_iter().map(|sum| sum.to_string().into_bytes()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::super::snapshot::{Durability, IndexKind, ListenerKind, SecretValue};
+    use super::super::{Profile, SetupOptions};
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::protocol::result::ResultCode;
+
+    struct Bench {
+        place: tempfile::TempDir,
+        store: ConfigStore,
+    }
+
+    fn options(profiles: &[Profile]) -> SetupOptions {
+        let password = SecretValue::new(b"{SSHA512}abcd".to_vec());
+        SetupOptions {
+            profiles: profiles.to_vec(),
+            global_acis: vec![
+                "(targetattr=\"*\")(version 3.0; acl \"x\"; allow (read) userdn=\"ldap:///all\";)".into(),
+            ],
+            ..SetupOptions::new(
+                vec!["dc=cts,dc=example,dc=com".into()],
+                "cn=Directory Manager".into(),
+                password,
+            )
+        }
+    }
+
+    fn open(place: &std::path::Path) -> ConfigStore {
+        let instance = Instance::open(&place.join("i")).unwrap();
+        let schema = Arc::new(SchemaStore::open(&instance.schema_directory()).unwrap());
+        ConfigStore::open(&instance, schema, Arc::new(ManualClock::at(1_700_000_000_000))).unwrap()
+    }
+
+    fn bench(profiles: &[Profile]) -> Bench {
+        let place = tempfile::tempdir().unwrap();
+        Instance::create(&place.path().join("i"), &options(profiles)).unwrap();
+        let store = open(place.path());
+        Bench { place, store }
+    }
+
+    fn replace(attribute: &str, value: &str) -> ConfigChange {
+        ConfigChange {
+            operation: ModifyOperation::Replace,
+            attribute: attribute.into(),
+            values: vec![value.as_bytes().to_vec()],
+        }
+    }
+
+    fn index_entry(kinds: &[&str]) -> Vec<(String, Vec<Vec<u8>>)> {
+        vec![
+            ("objectClass".into(), vec!["top".into(), "ds-cfg-backend-index".into()]),
+            ("ds-cfg-index-type".into(), kinds.iter().map(|kind| kind.as_bytes().to_vec()).collect()),
+        ]
+    }
+
+    const INDEXES: &str = "cn=Index,ds-cfg-backend-id=userRoot,cn=Backends,cn=config";
+
+    #[test]
+    fn a_new_instance_reads_as_configured() {
+        let bench = bench(&[Profile::AmCts]);
+        let config = bench.store.current();
+        assert_eq!((config.global.size_limit, config.global.time_limit), (1000, 60));
+        assert_eq!(config.global.lookthrough_limit, 5000);
+        assert_eq!(config.global.max_persistent_searches, None);
+        assert!(config.global.add_missing_rdn_attributes);
+        let data = config.data().unwrap();
+        assert_eq!(data.id, "userRoot");
+        assert_eq!(data.durability, Durability::Group);
+        assert_eq!((data.disk_low_threshold, data.disk_full_threshold), (200_000_000, 100_000_000));
+        let names: Vec<_> = data.base_dns.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(names, ["dc=cts,dc=example,dc=com"]);
+        let index = |name: &str| data.indexes.iter().find(|index| index.attribute == name).unwrap();
+        assert_eq!(data.indexes.len(), 13 + 29);
+        assert_eq!(index("coreTokenDate02").kinds, [IndexKind::Ordering]);
+        assert_eq!(index("cn").kinds, [IndexKind::Equality, IndexKind::Substring]);
+        let ports: Vec<_> = config
+            .listeners
+            .iter()
+            .map(|listener| (listener.kind, listener.port, listener.enabled))
+            .collect();
+        assert_eq!(
+            ports,
+            [
+                (ListenerKind::Ldap, 1389, true),
+                (ListenerKind::Ldap, 636, false),
+                (ListenerKind::Administration, 4444, true),
+                (ListenerKind::Http, 8080, false),
+            ]
+        );
+        let ldap = config.listeners.first().unwrap();
+        assert_eq!(ldap.max_request_size, 5_000_000);
+        assert_eq!(ldap.max_blocked_write_time, Some(Duration::from_secs(120)));
+        let schema = bench.store.schema.current();
+        let key = NormalizedDn::parse("CN=directory  manager", &schema).unwrap();
+        let root = config.root_dn(&key).unwrap();
+        assert_eq!(root.dn, "cn=Directory Manager,cn=Root DNs,cn=config");
+        assert_eq!(root.passwords.first().unwrap().expose(), b"{SSHA512}abcd");
+        assert!(root.privileges.iter().any(|name| name == "bypass-acl"));
+        assert_eq!(root.limits.size, Some(0));
+        assert_eq!(config.default_password_policy().unwrap().default_schemes, ["PBKDF2-HMAC-SHA256"]);
+        assert_eq!(config.access.global_acis.len(), 1);
+        assert!(!format!("{config:?}{:?}", bench.store.entries()).contains("abcd"));
+        assert_eq!(config.logs.len(), 3);
+        assert_eq!(config.logs.first().and_then(|log| log.keep_files), Some(10));
+    }
+
+    #[test]
+    fn a_plain_instance_has_no_cts_schema_or_indexes() {
+        let bench = bench(&[]);
+        assert_eq!(bench.store.current().data().unwrap().indexes.len(), 13);
+        assert!(bench.store.schema.current().attribute("coreTokenId").is_none());
+    }
+
+    #[test]
+    fn an_instance_is_not_made_twice_nor_from_bad_names() {
+        let bench = bench(&[]);
+        let again = Instance::create(&bench.place.path().join("i"), &options(&[]));
+        assert!(matches!(again, Err(ConfigError::File { .. })));
+        let other = bench.place.path().join("j");
+        let bad_base = SetupOptions { base_dns: vec!["nonsense".into()], ..options(&[]) };
+        assert!(matches!(Instance::create(&other, &bad_base), Err(ConfigError::Dn(_))));
+        let bad_id = SetupOptions { backend_id: "a,b".into(), ..options(&[]) };
+        assert!(Instance::create(&other, &bad_id).is_err());
+        assert!(!other.exists());
+        use std::os::unix::fs::PermissionsExt;
+        let root = bench.store.instance().root().to_owned();
+        for place in [root.clone(), root.join("config"), root.join("db/log"), root.join("locks")] {
+            assert_eq!(std::fs::metadata(place).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        let file = std::fs::metadata(root.join("config/config.ldif")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn changes_survive_a_restart_and_are_archived() {
+        let bench = bench(&[]);
+        bench.store.modify("cn=config", &[replace("DS-CFG-SIZE-LIMIT", "5000")]).unwrap();
+        assert_eq!(bench.store.current().global.size_limit, 5000);
+        let dn = format!("ds-cfg-attribute=description,{INDEXES}");
+        bench.store.add(&dn, index_entry(&["equality", "presence"])).unwrap();
+        bench.store.modify("cn=config", &[replace("ds-cfg-size-limit", "5000")]).unwrap();
+        let reopened = open(bench.place.path());
+        assert_eq!(reopened.current(), bench.store.current());
+        assert_eq!(reopened.entries().to_ldif(), bench.store.entries().to_ldif());
+        let archived = std::fs::read_dir(bench.store.instance().archived_configs()).unwrap().count();
+        assert_eq!(archived, 2, "a change that changes nothing is not archived");
+        bench.store.mark_started().unwrap();
+        let good = std::fs::read(bench.store.instance().last_good_config_file()).unwrap();
+        assert_eq!(good, std::fs::read(bench.store.instance().config_file()).unwrap());
+    }
+
+    #[test]
+    fn a_broken_file_names_its_fault_and_the_last_good_one() {
+        let bench = bench(&[]);
+        bench.store.mark_started().unwrap();
+        let file = bench.store.instance().config_file();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("ds-cfg-size-limit: 1000", "ds-cfg-size-limit: lots")).unwrap();
+        let schema = bench.store.schema.clone();
+        let error =
+            ConfigStore::open(bench.store.instance(), schema, Arc::new(ManualClock::at(0))).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("ds-cfg-size-limit") && said.contains("startok"), "{said}");
+    }
+
+    #[test]
+    fn index_entries_keep_their_rules() {
+        let bench = bench(&[]);
+        let store = &bench.store;
+        let cn = format!("ds-cfg-attribute=cn,{INDEXES}");
+        assert!(matches!(store.add(&cn, index_entry(&["equality"])), Err(ConfigError::Exists(_))));
+        let unknown = format!("ds-cfg-attribute=nonesuch,{INDEXES}");
+        let error = store.add(&unknown, index_entry(&["equality"])).unwrap_err();
+        assert!(matches!(&error, ConfigError::Value(text) if text.contains("nonesuch")), "{error}");
+        let seen = format!("ds-cfg-attribute=seeAlso,{INDEXES}");
+        assert!(matches!(store.add(&seen, index_entry(&["quick"])), Err(ConfigError::Value(_))));
+        assert!(matches!(store.add(&seen, index_entry(&[])), Err(ConfigError::ObjectClass(_))));
+        let orphan = "ds-cfg-attribute=seeAlso,cn=Index,ds-cfg-backend-id=other,cn=Backends,cn=config";
+        let error = store.add(orphan, index_entry(&["equality"])).unwrap_err();
+        assert!(
+            matches!(&error, ConfigError::NoSuchEntry { matched, .. } if matched == "cn=Backends,cn=config"),
+            "{error:?}"
+        );
+        assert!(matches!(store.delete(&seen), Err(ConfigError::NoSuchEntry { .. })));
+        store.add(&seen, index_entry(&["equality"])).unwrap();
+        let kinds = || {
+            let config = store.current();
+            let index =
+                config.data().unwrap().indexes.iter().find(|index| index.attribute == "seeAlso").cloned();
+            index.map(|index| index.kinds)
+        };
+        assert_eq!(kinds(), Some(vec![IndexKind::Equality]));
+        store.modify(&seen, &[replace("ds-cfg-index-type", "ordering")]).unwrap();
+        assert_eq!(kinds(), Some(vec![IndexKind::Ordering]));
+        let renamed = store.modify(&seen, &[replace("ds-cfg-attribute", "sn")]);
+        assert!(matches!(renamed, Err(ConfigError::Unwilling(_))), "{renamed:?}");
+        store.delete(&seen).unwrap();
+        assert_eq!(kinds(), None);
+    }
+
+    #[test]
+    fn refusals_name_their_reason_and_change_nothing() {
+        let bench = bench(&[]);
+        let before = bench.store.entries().to_ldif();
+        let manager = "cn=Directory Manager,cn=Root DNs,cn=config";
+        let ldap = "cn=LDAP Connection Handler,cn=Connection Handlers,cn=config";
+        let table: &[(&str, ConfigChange, &str)] = &[
+            ("cn=config", replace("ds-cfg-size-limit", "-1"), "ds-cfg-size-limit accepts a whole number"),
+            ("cn=config", replace("ds-cfg-sizelimit", "1"), "it has ds-cfg-size-limit"),
+            ("cn=config", replace("ds-cfg-listen-port", "1"), "has no ds-cfg-listen-port"),
+            (
+                "cn=config",
+                replace("ds-cfg-default-password-policy", "cn=nobody"),
+                "there is no entry cn=nobody",
+            ),
+            ("cn=config", replace("cn", "other"), "names cn"),
+            (ldap, replace("ds-cfg-listen-port", "70000"), "from 1 to 65535"),
+            (manager, replace("userPassword", "clear"), "storage scheme"),
+            (manager, replace("ds-rlim-size-limit", "many"), "ds-rlim-size-limit"),
+            ("cn=nowhere,cn=config", replace("cn", "x"), "does not exist"),
+            ("nonsense", replace("cn", "x"), ""),
+        ];
+        for (dn, change, said) in table {
+            let error = bench.store.modify(dn, std::slice::from_ref(change)).unwrap_err();
+            assert!(error.to_string().contains(said), "{dn} {change:?}: {error}");
+        }
+        for dn in ["cn=config", "cn=Backends,cn=config", manager, "cn=Access Control Handler,cn=config"] {
+            assert!(bench.store.delete(dn).is_err(), "{dn}");
+        }
+        assert_eq!(bench.store.entries().to_ldif(), before);
+    }
+
+    #[test]
+    fn modifications_add_delete_and_increment() {
+        let bench = bench(&[]);
+        let handler = "cn=Access Control Handler,cn=config";
+        let change = |operation, values: &[&str]| ConfigChange {
+            operation,
+            attribute: "ds-cfg-global-aci".into(),
+            values: values.iter().map(|value| value.as_bytes().to_vec()).collect(),
+        };
+        let add = change(ModifyOperation::Add, &["(target=\"x\")"]);
+        bench.store.modify(handler, std::slice::from_ref(&add)).unwrap();
+        assert!(matches!(bench.store.modify(handler, &[add]), Err(ConfigError::ValueExists(_))));
+        let delete = change(ModifyOperation::Delete, &["(target=\"x\")"]);
+        bench.store.modify(handler, std::slice::from_ref(&delete)).unwrap();
+        assert!(matches!(bench.store.modify(handler, &[delete]), Err(ConfigError::NoSuchValue(_))));
+        bench.store.modify(handler, &[change(ModifyOperation::Delete, &[])]).unwrap();
+        assert!(bench.store.current().access.global_acis.is_empty());
+        let increment = ConfigChange {
+            operation: ModifyOperation::Increment,
+            attribute: "ds-cfg-size-limit".into(),
+            values: vec![b"7".to_vec()],
+        };
+        bench.store.modify("cn=config", &[increment]).unwrap();
+        assert_eq!(bench.store.current().global.size_limit, 1007);
+    }
+
+    #[test]
+    fn answers_say_what_must_restart_and_what_has_no_effect() {
+        let bench = bench(&[]);
+        let ldap = "cn=LDAP Connection Handler,cn=Connection Handlers,cn=config";
+        let applied = bench.store.modify(ldap, &[replace("ds-cfg-listen-port", "1390")]).unwrap();
+        assert!(applied.diagnostic().contains("ds-cfg-listen-port takes effect when"), "{applied:?}");
+        let backend = "ds-cfg-backend-id=userRoot,cn=Backends,cn=config";
+        let applied = bench
+            .store
+            .modify(backend, &[replace("ds-cfg-db-checkpointer-wakeup-interval", "30 s")])
+            .unwrap();
+        assert!(applied.diagnostic().contains("no effect"), "{applied:?}");
+        let live = bench.store.modify("cn=config", &[replace("ds-cfg-idle-time-limit", "2 m")]).unwrap();
+        assert_eq!(live, Applied::default());
+        assert_eq!(bench.store.current().global.idle_time_limit, Some(Duration::from_secs(120)));
+        let server =
+            "cn=replication server,cn=Multimaster Synchronization,cn=Synchronization Providers,cn=config";
+        let attributes = vec![
+            ("objectClass".into(), vec!["top".into(), "ds-cfg-replication-server".into()]),
+            ("ds-cfg-replication-port".into(), vec!["8989".into()]),
+            ("ds-cfg-replication-server-id".into(), vec!["1".into()]),
+        ];
+        bench.store.add(server, attributes).unwrap();
+        let bare = bench.store.modify(server, &[replace("ds-cfg-replication-purge-delay", "72")]).unwrap();
+        assert!(bare.diagnostic().contains("counts seconds"), "{bare:?}");
+    }
+
+    #[test]
+    fn hooks_check_apply_and_roll_back() {
+        let bench = bench(&[]);
+        let store = &bench.store;
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        store.on_change(Box::new(move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }));
+        store.on_check(Box::new(|config| match config.global.size_limit {
+            13 => Err(LdapResult::new(ResultCode::INVALID_ATTRIBUTE_SYNTAX, "checked")),
+            _ => Ok(()),
+        }));
+        store.on_change(Box::new(|old, new| {
+            assert_ne!(old.global.size_limit, new.global.size_limit);
+            match new.global.size_limit {
+                14 => Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, "applied")),
+                _ => Ok(()),
+            }
+        }));
+        let before = std::fs::read(store.instance().config_file()).unwrap();
+        let refused = store.modify("cn=config", &[replace("ds-cfg-size-limit", "13")]).unwrap_err();
+        assert_eq!((refused.to_string().as_str(), calls.load(Ordering::SeqCst)), ("checked", 0));
+        let refused = store.modify("cn=config", &[replace("ds-cfg-size-limit", "14")]).unwrap_err();
+        assert_eq!((refused.to_string().as_str(), calls.load(Ordering::SeqCst)), ("applied", 2));
+        assert_eq!(std::fs::read(store.instance().config_file()).unwrap(), before);
+        assert_eq!(store.current().global.size_limit, 1000);
+        store.modify("cn=config", &[replace("ds-cfg-size-limit", "15")]).unwrap();
+        assert_eq!((store.current().global.size_limit, calls.load(Ordering::SeqCst)), (15, 3));
+    }
 }

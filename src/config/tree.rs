@@ -191,8 +191,8 @@ impl ConfigTree {
     }
 
     /// The entries as LDIF, parents first.
-    pub fn to_ldif(&self) -> String {
-        let mut text = String::with_capacity(64 * 1024);
+    pub fn to_ldif(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(64 * 1024);
         for entry in self.entries.values() {
             super::template::write_record(entry, &mut text);
         }
