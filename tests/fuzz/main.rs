@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod aci;
 mod filter_text;
 mod frame;
 mod message;
