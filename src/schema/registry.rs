@@ -298,7 +298,9 @@ mod tests {
             let attribute = schema.attribute(name).unwrap_or_else(|| panic!("{name}"));
             assert!(attribute.is_operational() && !attribute.no_user_modification, "{name}");
         }
-        assert_eq!(schema.attribute("etag").unwrap().equality, Some(MatchingRule::CaseExactMatch));
+        let etag = schema.attribute("etag").unwrap();
+        assert_eq!(etag.equality, Some(MatchingRule::CaseExactMatch));
+        assert_eq!(etag.ordering, Some(MatchingRule::CaseExactOrderingMatch));
         assert_eq!(schema.attribute("aci").unwrap().syntax, Syntax::Aci);
     }
 

@@ -197,8 +197,17 @@ impl Attributes<'_> {
                 inherited.or(default)
             };
         let equality = rule(&body.equality, superior.and_then(|s| s.equality), syntax.default_equality());
-        let ordering = rule(&body.ordering, superior.and_then(|s| s.ordering), syntax.default_ordering());
-        let substring = rule(&body.substring, superior.and_then(|s| s.substring), syntax.default_substring());
+        let (family_ordering, family_substring) = family_of(equality);
+        let ordering = rule(
+            &body.ordering,
+            superior.and_then(|s| s.ordering),
+            family_ordering.or_else(|| syntax.default_ordering()),
+        );
+        let substring = rule(
+            &body.substring,
+            superior.and_then(|s| s.substring),
+            family_substring.or_else(|| syntax.default_substring()),
+        );
         let supertypes = superior
             .map(|superior| std::iter::once(superior.id).chain(superior.supertypes.iter().copied()).collect())
             .unwrap_or_default();
@@ -239,6 +248,20 @@ impl Attributes<'_> {
             definition.name()
         ));
         Syntax::OctetString
+    }
+}
+
+/// The ordering and substring rules that go with an equality rule: a type that compares case-exactly is not to be
+/// ordered without regard to case, whatever its syntax's defaults.
+fn family_of(equality: Option<MatchingRule>) -> (Option<MatchingRule>, Option<MatchingRule>) {
+    match equality {
+        Some(MatchingRule::CaseExactMatch) => {
+            (Some(MatchingRule::CaseExactOrderingMatch), Some(MatchingRule::CaseExactSubstringsMatch))
+        }
+        Some(MatchingRule::CaseExactIa5Match) => {
+            (Some(MatchingRule::CaseExactOrderingMatch), Some(MatchingRule::CaseExactIa5SubstringsMatch))
+        }
+        _ => (None, None),
     }
 }
 

@@ -7,8 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod aci;
+mod definition;
+mod dn;
 mod filter_text;
 mod frame;
+mod ldif;
 mod message;
 
 /// Inputs a target gets when it runs as a test.
