@@ -113,7 +113,7 @@ impl AccessControl {
         self.publish(&state);
     }
 
-    /// Replaces the ACIs of all entries by those in the store. Returns the values that are no ACIs, with the DN of their
+    /// Replaces the ACIs of all entries by those in the store; to be called before the first client is served. Returns the values that are no ACIs, with the DN of their
     /// entry; they grant and deny nothing.
     pub fn load(
         &self,

@@ -84,7 +84,34 @@ fn the_guides_user_can_do_what_openam_asks_and_no_more() {
         let readable = set.readable(&who, &root, &at);
         assert!(readable.is_visible() && readable.attribute("supportedControl"));
         assert!(!readable.everything_user());
+        let schema = fixture.entry("cn=schema", &[("objectClass", "subschema"), ("cn", "schema")], &[]);
+        for who in [&who, &fixture.nobody()] {
+            assert!(set.searchable(who, &root, &at, &fixture.attributes("(objectClass=*)")));
+            let key = fixture.key("cn=schema");
+            assert!(set.searchable(who, &schema, &key, &fixture.attributes("(objectClass=subschema)")));
+            assert!(set.may(who, Right::Read, &schema, &key, "attributeTypes"));
+            assert!(!set.may(who, Right::Write, &schema, &key, "attributeTypes"));
+        }
     }
+}
+
+#[test]
+fn the_guides_global_aci_lets_its_user_write_the_schema() {
+    let fixture = Fixture::new();
+    let text = r#"(target = "ldap:///cn=schema")(targetattr = "attributeTypes || objectClasses")(version 3.0; acl "Modify schema"; allow (write) userdn = "ldap:///uid=openam_cts,ou=admins,dc=cts,dc=example,dc=com";)"#;
+    let set = fixture.control(&[text], &[]).current();
+    let key = fixture.key("cn=schema");
+    let schema = fixture.entry("cn=schema", &[("objectClass", "subschema")], &[]);
+    for (dn, name, expected) in [
+        (CTS, "attributeTypes", true),
+        (CTS, "objectclasses", true),
+        (CTS, "ldapSyntaxes", false),
+        (OTHER, "attributeTypes", false),
+    ] {
+        assert_eq!(set.may(&fixture.who(dn), Right::Write, &schema, &key, name), expected, "{dn} {name}");
+    }
+    let (token, key) = fixture.token();
+    assert!(!set.may(&fixture.who(CTS), Right::Write, &token, &key, "attributeTypes"));
 }
 
 #[test]
