@@ -224,6 +224,9 @@ pub trait TokenStore: Send + Sync {
     fn submit(&self, change: Change);
     /// Adds a listener.
     fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription;
+    /// The log sequence number of the last change that is visible; a listener added now that skips what has no greater
+    /// number misses nothing that is acknowledged later.
+    fn last_sequence(&self) -> u64;
     /// Brings the indexes in line: new ones are built in the background while the store serves, dropped ones go.
     fn set_indexes(&self, indexes: Vec<IndexConfig>);
     /// Name and state (`ready`, or how far the build is) of each index.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -43,6 +43,7 @@ pub enum Ending {
 /// operation drops the [`Call`], the request is over.
 pub struct Flight {
     ending: AtomicU8,
+    standing: AtomicBool,
     hook: Mutex<Option<Box<dyn FnOnce(Ending) + Send>>>,
     finished: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -52,6 +53,7 @@ impl Flight {
     pub fn new(finished: impl FnOnce() + Send + 'static) -> Self {
         Self {
             ending: AtomicU8::new(0),
+            standing: AtomicBool::new(false),
             hook: Mutex::new(None),
             finished: Mutex::new(Some(Box::new(finished))),
         }
@@ -64,6 +66,17 @@ impl Flight {
             1 => Ending::Abandoned,
             _ => Ending::Canceled,
         }
+    }
+
+    /// Marks it as one that is never answered by itself (a persistent search): it does not keep the connection from
+    /// closing, and the connection does not idle while it stands.
+    pub fn stand(&self) {
+        self.standing.store(true, Ordering::Release);
+    }
+
+    /// Whether it is marked so.
+    pub fn is_standing(&self) -> bool {
+        self.standing.load(Ordering::Acquire)
     }
 
     /// Asks it to end; the operation's hook, if any, is called on this thread.

@@ -1,0 +1,169 @@
+//! Who a name stands for: root users of the configuration and entries of the store, as accounts.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::answer::Exchange;
+use super::{Directory, outcome, place};
+use crate::access::{Limits, Origin, Privilege, Privileges, Requester};
+use crate::auth::policy;
+use crate::backend::Query;
+use crate::entry::{CompiledFilter, StoredEntry, Tri};
+use crate::protocol::filter::{Assertion, Filter};
+use crate::protocol::message::Scope;
+use crate::protocol::result::{LdapResult, ResultCode};
+use crate::schema::{NormalizedDn, Schema};
+
+/// Somebody who can authenticate.
+pub(super) struct Account {
+    /// The DN it acts as.
+    pub(super) dn: String,
+    /// That DN's key.
+    pub(super) key: NormalizedDn,
+    /// Stored values of its password.
+    pub(super) passwords: Vec<Vec<u8>>,
+    /// Whether its state keeps it out.
+    pub(super) is_refused: bool,
+    privileges: Privileges,
+    limits: Limits,
+    /// Its entry; root users have none in the store.
+    pub(super) entry: Option<Arc<StoredEntry>>,
+}
+
+impl Account {
+    /// The requester of a connection that authenticated as this account.
+    pub(super) fn requester(&self, origin: Origin) -> Requester {
+        Requester::new(self.dn.clone(), self.key.clone(), self.privileges, self.limits, origin)
+    }
+}
+
+/// The limits of who has none of their own.
+pub(super) fn default_limits(directory: &Directory) -> Limits {
+    let config = directory.config.current();
+    let global = &config.global;
+    Limits {
+        size: global.size_limit,
+        time: global.time_limit,
+        lookthrough: global.lookthrough_limit,
+        idle: global.idle_time_limit.map_or(0, |limit| u32::try_from(limit.as_secs()).unwrap_or(u32::MAX)),
+    }
+}
+
+/// The account of a bind DN.
+pub(super) fn account(directory: &Directory, key: &NormalizedDn) -> Result<Option<Account>, LdapResult> {
+    let config = directory.config.current();
+    let defaults = default_limits(directory);
+    if let Some(root) = config.root_dn(key) {
+        let names = root.privileges.iter().map(String::as_bytes);
+        let limits = Limits {
+            size: root.limits.size.unwrap_or(defaults.size),
+            time: root.limits.time.unwrap_or(defaults.time),
+            lookthrough: root.limits.lookthrough.unwrap_or(defaults.lookthrough),
+            idle: root.limits.idle.unwrap_or(defaults.idle),
+        };
+        return Ok(Some(Account {
+            dn: root.dn.clone(),
+            key: root.key.clone(),
+            passwords: root.passwords.iter().map(|password| password.expose().to_vec()).collect(),
+            is_refused: root.is_disabled,
+            privileges: Privileges::from_values(Privileges::none(), names),
+            limits,
+            entry: None,
+        }));
+    }
+    if matches!(place::of(directory, key), place::Place::Virtual(_)) {
+        return Ok(None);
+    }
+    let entry = directory.store.get(key).map_err(|error| outcome::store_error(&error))?;
+    Ok(entry.map(|entry| of_entry(entry, key.clone(), defaults)))
+}
+
+fn of_entry(entry: Arc<StoredEntry>, key: NormalizedDn, defaults: Limits) -> Account {
+    let values = |name: &str| entry.values(name).into_iter().flatten();
+    let privileges = Privileges::from_values(Privileges::none(), values("ds-privilege-name"));
+    Account {
+        dn: entry.dn().to_owned(),
+        key,
+        passwords: values("userPassword").map(<[u8]>::to_vec).collect(),
+        is_refused: policy::check(values).is_err(),
+        privileges,
+        limits: defaults.overridden_by(&entry),
+        entry: Some(entry),
+    }
+}
+
+/// Whom an authzId (RFC 4513 §5.2.1.8) or a bare DN names; none for anonymous or nobody.
+pub(super) fn named(exchange: &Exchange, name: &str) -> Result<Option<Account>, LdapResult> {
+    let directory = exchange.directory();
+    if let Some(user) = name.strip_prefix("u:") {
+        return by_user_name(directory, user, &exchange.schema);
+    }
+    let dn = name.strip_prefix("dn:").unwrap_or(name);
+    account(directory, &place::key(dn, "identity's DN", &exchange.schema)?)
+}
+
+/// The one entry whose `uid` (or what the identity mappers say) is this name.
+fn by_user_name(directory: &Directory, user: &str, schema: &Schema) -> Result<Option<Account>, LdapResult> {
+    let config = directory.config.current();
+    let attributes = &config.administration.identity_attributes;
+    let test = |attribute: &str| {
+        Filter::Equality(Assertion {
+            attribute: Cow::Owned(attribute.to_owned()),
+            value: Cow::Owned(user.as_bytes().to_vec()),
+        })
+    };
+    let tests =
+        if attributes.is_empty() { vec![test("uid")] } else { attributes.iter().map(|a| test(a)).collect() };
+    let filter = Arc::new(CompiledFilter::compile(&Filter::Or(tests), schema));
+    let mut found: Option<Arc<StoredEntry>> = None;
+    for (_, base) in directory.store.suffixes() {
+        let query = Query { base, scope: Scope::Subtree, filter: Arc::clone(&filter) };
+        if !directory.store.plan(&query).indexed {
+            let text = "users cannot be looked up by name: no index serves the identity mapper's attribute";
+            return Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
+        }
+        let failed = |error| outcome::store_error(&error);
+        let Some(mut candidates) = directory.store.open(&query, None).map_err(failed)? else { continue };
+        let mut batch = Vec::new();
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = candidates.next(64, &mut batch).map_err(failed)?;
+            for candidate in batch.drain(..) {
+                if filter.evaluate(&candidate.entry) != Tri::True {
+                    continue;
+                }
+                if found.replace(candidate.entry).is_some() {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+    let Some(entry) = found else { return Ok(None) };
+    let key = place::key(entry.dn(), "entry's DN", schema)?;
+    Ok(Some(of_entry(entry, key, default_limits(directory))))
+}
+
+/// The requester that proxied authorization (RFC 4370) makes of this one: it needs the privilege and an ACI that
+/// grants `proxy` on the entry. Limits stay those of who authenticated.
+pub(super) fn proxy(exchange: &Exchange, authorization: &str) -> Result<Arc<Requester>, LdapResult> {
+    let who = &exchange.sight.who;
+    if !who.privileges.has(Privilege::ProxiedAuth) {
+        let mut refusal = outcome::missing_privilege(Privilege::ProxiedAuth, "proxied authorization");
+        refusal.code = ResultCode::AUTHORIZATION_DENIED;
+        return Err(refusal);
+    }
+    if authorization.is_empty() || authorization == "dn:" {
+        return Ok(Arc::new(who.acting_as("", NormalizedDn::root(), Privileges::none())));
+    }
+    let denied =
+        || LdapResult::new(ResultCode::AUTHORIZATION_DENIED, "the requester may not act as this identity");
+    if !authorization.starts_with("dn:") && !authorization.starts_with("u:") {
+        let text = "an authorization identity starts with dn: or u:";
+        return Err(LdapResult::new(ResultCode::AUTHORIZATION_DENIED, text));
+    }
+    let account = named(exchange, authorization)?.filter(|account| !account.is_refused).ok_or_else(denied)?;
+    if !exchange.sight.access.may_proxy(who, account.entry.as_deref(), &account.key) {
+        return Err(denied());
+    }
+    Ok(Arc::new(who.acting_as(account.dn, account.key, account.privileges)))
+}

@@ -1,0 +1,96 @@
+//! What a search looks for and how it shows what it found; shared by searches that end and those that persist.
+
+use std::sync::Arc;
+
+use crate::access::Readable;
+use crate::backend::TokenStore;
+use crate::entry::{EntryContext, Selection, StoredEntry, ValuesFilter};
+use crate::operation::answer::Exchange;
+use crate::operation::sight::{Condition, Sight, View};
+use crate::protocol::encode::ResponseControl;
+use crate::protocol::message::Scope;
+use crate::schema::{NormalizedDn, Schema};
+
+/// Counts children through the store.
+pub(in crate::operation) struct Children<'a> {
+    pub(in crate::operation) store: &'a dyn TokenStore,
+    pub(in crate::operation) schema: &'a Schema,
+}
+
+impl EntryContext for Children<'_> {
+    fn children(&self, entry: &StoredEntry) -> Option<u64> {
+        Some(self.store.children(&NormalizedDn::parse(entry.dn(), self.schema).ok()?))
+    }
+}
+
+/// What a search looks for.
+pub(super) struct Lens {
+    pub(super) base: NormalizedDn,
+    pub(super) scope: Scope,
+    pub(super) filter: Condition,
+    pub(super) selection: Selection,
+    /// Values-return filter.
+    pub(super) values: Option<ValuesFilter>,
+    /// What the subentries control wants to see.
+    pub(super) subentries: Option<bool>,
+}
+
+impl Lens {
+    /// Whether the base and the scope cover this key.
+    pub(super) fn covers(&self, key: &NormalizedDn) -> bool {
+        is_in_scope(&self.base, self.scope, key)
+    }
+
+    /// Subentries are hidden, but for who names one as the base or asks for them (RFC 3672 §3).
+    fn kind_is_wanted(&self, entry: &StoredEntry) -> bool {
+        match self.subentries {
+            None => self.scope == Scope::Base || !entry.is_a("ldapSubentry"),
+            Some(wanted) => entry.is_a("ldapSubentry") == wanted,
+        }
+    }
+
+    /// What the requester may read of the entry, if it is found at all.
+    pub(super) fn finds<'a>(
+        &self,
+        sight: &'a Sight,
+        entry: &'a StoredEntry,
+        key: &'a NormalizedDn,
+        context: &dyn EntryContext,
+    ) -> Option<Readable<'a>> {
+        let is_found = self.kind_is_wanted(entry)
+            && self.filter.is_true(entry, context)
+            && sight.may_ask(&self.filter, entry, key);
+        if is_found { sight.of(entry, key) } else { None }
+    }
+
+    /// Sends an entry that was found.
+    pub(super) fn show(
+        &self,
+        exchange: &mut Exchange,
+        sight: &Sight,
+        entry: &StoredEntry,
+        readable: &Readable<'_>,
+        controls: &[ResponseControl],
+    ) {
+        let directory = Arc::clone(exchange.directory());
+        let schema = Arc::clone(&exchange.schema);
+        let context = Children { store: &*directory.store, schema: &schema };
+        let view = View {
+            selection: &self.selection,
+            values: self.values.as_ref(),
+            schema: &schema,
+            context: &context,
+        };
+        view.project(sight, readable, entry, |slices| exchange.entry(entry.dn(), slices, controls));
+    }
+}
+
+/// Whether a key lies in the scope of a base.
+pub(super) fn is_in_scope(base: &NormalizedDn, scope: Scope, key: &NormalizedDn) -> bool {
+    match scope {
+        Scope::Base => base == key,
+        Scope::One => key.parent().is_some_and(|parent| parent == *base),
+        Scope::Subtree => base.covers(key),
+        Scope::Subordinate => base.covers(key) && base != key,
+    }
+}
