@@ -205,8 +205,9 @@ fn sync_often(shared: &Shared, room: &(Mutex<SyncRoom>, Condvar)) {
         if guard.stops {
             return;
         }
-        let (guard, _) =
-            changed.wait_timeout(guard, shared.options.sync_interval).unwrap_or_else(PoisonError::into_inner);
+        let (guard, _) = changed
+            .wait_timeout(guard, shared.options.sync_interval)
+            .unwrap_or_else(PoisonError::into_inner);
         drop(guard);
         if sync(shared, mutex).is_err() {
             return;

@@ -137,8 +137,7 @@ impl State {
     }
 
     fn used(&self) -> u64 {
-        let length =
-            |index: &usize| self.contents.get(*index).map_or(0, |content| content.current.len() as u64);
+        let length = |index: &usize| self.contents.get(*index).map_or(0, |content| content.current.len() as u64);
         self.names.values().map(length).sum()
     }
 }
@@ -239,8 +238,7 @@ impl Disk for MemDisk {
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let state = self.state();
         state.alive()?;
-        let length =
-            |index: &usize| state.contents.get(*index).map_or(0, |content| content.current.len() as u64);
+        let length = |index: &usize| state.contents.get(*index).map_or(0, |content| content.current.len() as u64);
         Ok(state.names.iter().map(|(name, index)| (name.clone(), length(index))).collect())
     }
 

@@ -130,10 +130,7 @@ impl Options {
 
     fn check(&self) -> Result<(), LogError> {
         let block = format::BLOCK as u32;
-        if !self.segment_size.is_multiple_of(block)
-            || self.segment_size < 2 * block
-            || self.segment_size > 2 << 30
-        {
+        if !self.segment_size.is_multiple_of(block) || self.segment_size < 2 * block || self.segment_size > 2 << 30 {
             return Err(LogError::Options("the segment size is a multiple of 4096 from 8192 to 2 GiB"));
         }
         if self.first_sequence == 0 {

@@ -164,8 +164,7 @@ impl Log {
             remove(&*disk, &found)?;
         }
         let after = active.as_ref().map_or(0, |active| active.segment.number);
-        let is_spare =
-            |file: &Found| file.number > after && file.len == u64::from(shared.options.segment_size);
+        let is_spare = |file: &Found| file.number > after && file.len == u64::from(shared.options.segment_size);
         let ready = unused.iter().filter(|file| is_spare(file)).map(|file| file.number).collect();
         let spares = Spares::new(Arc::clone(&shared), ready, next_number);
         if active.is_none() && shared.halt.get().is_none() {
@@ -440,8 +439,9 @@ fn mend(
         let zeros = vec![0; BLOCK];
         while at < content {
             let rest = zeros.get(head.len()..).unwrap_or_default();
-            let block =
-                buffer.blocks(&[head, rest]).ok_or(LogError::Options("memory cannot be aligned to 4096"))?;
+            let block = buffer
+                .blocks(&[head, rest])
+                .ok_or(LogError::Options("memory cannot be aligned to 4096"))?;
             file.write_at(block, at as u64).map_err(LogError::io("clear the tail of", name.as_str()))?;
             head = &[];
             at += BLOCK;
@@ -472,9 +472,5 @@ fn remove(disk: &dyn Disk, files: &[Found]) -> Result<(), LogError> {
         let name = file_name(file.number);
         disk.remove(&name).map_err(LogError::io("remove", name))?;
     }
-    if files.is_empty() {
-        Ok(())
-    } else {
-        disk.sync_dir().map_err(LogError::io("sync", "the log's directory"))
-    }
+    if files.is_empty() { Ok(()) } else { disk.sync_dir().map_err(LogError::io("sync", "the log's directory")) }
 }

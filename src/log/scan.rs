@@ -194,8 +194,7 @@ mod tests {
 
     #[test]
     fn records_behind_a_hole_are_found() {
-        let mut data =
-            segment(&[record(5, 9, 1, b"abc"), record(6, 9, 1, &[7; 5000]), record(7, 9, 2, b"x")]);
+        let mut data = segment(&[record(5, 9, 1, b"abc"), record(6, 9, 1, &[7; 5000]), record(7, 9, 2, b"x")]);
         data[5000] ^= 1;
         for epoch in [Some(9), None] {
             let found = runs(&data, epoch);

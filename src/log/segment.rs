@@ -143,11 +143,7 @@ impl Log {
 
     /// The first sequence in the log; one past the last if the log is empty.
     pub fn first_sequence(&self) -> u64 {
-        self.shared
-            .segments
-            .load()
-            .first()
-            .map_or(self.shared.options.first_sequence, |first| first.first_sequence)
+        self.shared.segments.load().first().map_or(self.shared.options.first_sequence, |first| first.first_sequence)
     }
 
     /// The last committed sequence; one before the first if there is none.

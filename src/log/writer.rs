@@ -8,9 +8,9 @@ use super::background::{Spares, Syncer};
 use super::disk::{DiskFile, OpenMode};
 use super::format::{BLOCK, SegmentHeader, block_start};
 use super::group::{AlignedBuffer, Group, Slot};
-use super::reader::record_place;
 use super::segment::{Segment, Shared, file_name};
 use super::stats::Counters;
+use super::reader::record_place;
 use super::{Durability, LogError, RecordPlace};
 use crate::changelog::Csn;
 
@@ -109,10 +109,9 @@ impl Writer {
     /// Cuts a group where segments end.
     fn plan(&self, slots: &[Slot]) -> Result<Vec<Part>, LogError> {
         let limit = self.shared.options.record_limit();
-        let mut room = self
-            .active
-            .as_ref()
-            .map_or(0, |active| (active.segment.size as usize).saturating_sub(active.segment.end() as usize));
+        let mut room = self.active.as_ref().map_or(0, |active| {
+            (active.segment.size as usize).saturating_sub(active.segment.end() as usize)
+        });
         let mut parts: Vec<Part> = Vec::with_capacity(1);
         let mut part_start = 0;
         for (index, slot) in slots.iter().enumerate() {
@@ -238,7 +237,12 @@ pub(super) const fn write_mode(durability: Durability) -> OpenMode {
 }
 
 /// Writes the header of a filled segment and adds it to the log.
-pub(super) fn begin(shared: &Shared, number: u32, first_sequence: u64, csn: Csn) -> Result<Active, LogError> {
+pub(super) fn begin(
+    shared: &Shared,
+    number: u32,
+    first_sequence: u64,
+    csn: Csn,
+) -> Result<Active, LogError> {
     let name = file_name(number);
     let size = shared.options.segment_size;
     let epoch = shared.disk.fresh_epoch().map_err(LogError::io("draw an epoch for", name.as_str()))?;
