@@ -274,7 +274,8 @@ mod tests {
         assert_eq!(csn.to_opendj(), "00000123456789ab01020c0d0003");
         assert_eq!(csn.to_string().parse(), Ok(csn));
         assert_eq!(csn.to_opendj().parse(), Ok(csn));
-        for wrong in ["", "0", "0123456789ab0c0d0102000", "0123456789ab0c0d0102000g", "ffff0123456789ab01020c0d0003"]
+        for wrong in
+            ["", "0", "0123456789ab0c0d0102000", "0123456789ab0c0d0102000g", "ffff0123456789ab01020c0d0003"]
         {
             assert_eq!(wrong.parse::<Csn>(), Err(ChangelogError::Csn), "{wrong}");
         }

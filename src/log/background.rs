@@ -1,6 +1,7 @@
 //! Threads beside the commit path: filling segments ahead, and syncing under `Durability::Os`.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -74,7 +75,12 @@ impl Spares {
             room.next = number + 1;
         }
         changed.notify_all();
-        made.map(|()| number).map_err(|source| LogError::NoSpace { source })
+        made.map(|()| number).map_err(|source| match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                LogError::NoSpace { source }
+            }
+            _ => LogError::Io { action: "make", file: file_name(number), source },
+        })
     }
 
     /// Takes back what was not needed after all.
@@ -205,9 +211,8 @@ fn sync_often(shared: &Shared, room: &(Mutex<SyncRoom>, Condvar)) {
         if guard.stops {
             return;
         }
-        let (guard, _) = changed
-            .wait_timeout(guard, shared.options.sync_interval)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (guard, _) =
+            changed.wait_timeout(guard, shared.options.sync_interval).unwrap_or_else(PoisonError::into_inner);
         drop(guard);
         if sync(shared, mutex).is_err() {
             return;

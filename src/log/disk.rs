@@ -191,7 +191,8 @@ impl OsFile {
                 Err(error) => return Err(error),
             }
         }
-        let file = Self { path: path.to_owned(), mode, direct: direct_file, buffered: OnceLock::new(), granted };
+        let file =
+            Self { path: path.to_owned(), mode, direct: direct_file, buffered: OnceLock::new(), granted };
         if file.direct.is_none() {
             file.buffered()?;
         }

@@ -137,7 +137,8 @@ impl State {
     }
 
     fn used(&self) -> u64 {
-        let length = |index: &usize| self.contents.get(*index).map_or(0, |content| content.current.len() as u64);
+        let length =
+            |index: &usize| self.contents.get(*index).map_or(0, |content| content.current.len() as u64);
         self.names.values().map(length).sum()
     }
 }
@@ -238,7 +239,8 @@ impl Disk for MemDisk {
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let state = self.state();
         state.alive()?;
-        let length = |index: &usize| state.contents.get(*index).map_or(0, |content| content.current.len() as u64);
+        let length =
+            |index: &usize| state.contents.get(*index).map_or(0, |content| content.current.len() as u64);
         Ok(state.names.iter().map(|(name, index)| (name.clone(), length(index))).collect())
     }
 

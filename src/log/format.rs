@@ -76,7 +76,7 @@ impl HeaderBlock {
         if version != VERSION {
             return Some(Self::OtherVersion(version));
         }
-        let (before, after) = (block.get(..12)?, block.get(16..16 + 56)?);
+        let (before, after) = (block.get(..12)?, block.get(16..SEGMENT_HEADER)?);
         if crc32c::crc32c_append(crc32c::crc32c(before), after) != u32_at(block, 12)? {
             return None;
         }

@@ -12,11 +12,14 @@ pub mod disk;
 pub mod fault;
 mod format;
 mod group;
+mod mend;
 mod reader;
 mod recover;
 mod scan;
 mod segment;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;
@@ -130,7 +133,10 @@ impl Options {
 
     fn check(&self) -> Result<(), LogError> {
         let block = format::BLOCK as u32;
-        if !self.segment_size.is_multiple_of(block) || self.segment_size < 2 * block || self.segment_size > 2 << 30 {
+        if !self.segment_size.is_multiple_of(block)
+            || self.segment_size < 2 * block
+            || self.segment_size > 2 << 30
+        {
             return Err(LogError::Options("the segment size is a multiple of 4096 from 8192 to 2 GiB"));
         }
         if self.first_sequence == 0 {

@@ -33,7 +33,14 @@ impl Log {
 
     /// Reads records in the order of the log from a sequence on, as far as they are durable.
     pub fn records(&self, from: u64) -> Records {
-        Records { log: self.clone(), next: from, position: None, chunk: Bytes::new(), chunk_segment: 0, chunk_at: 0 }
+        Records {
+            log: self.clone(),
+            next: from,
+            position: None,
+            chunk: Bytes::new(),
+            chunk_segment: 0,
+            chunk_at: 0,
+        }
     }
 }
 
@@ -98,7 +105,18 @@ impl Records {
                 self.position = Some((following, at));
                 continue;
             }
-            let record = self.record_at(&segment, offset)?;
+            let record = match self.record_at(&segment, offset) {
+                Ok(record) => record,
+                Err(error) => {
+                    // Of a segment that was not read at the start the end is not known, only what follows it.
+                    let (following, at) = self.seek()?;
+                    if following.number == segment.number {
+                        return Err(error);
+                    }
+                    self.position = Some((following, at));
+                    continue;
+                }
+            };
             let after = offset + padded(record.place.record.len as usize) as u32;
             self.position = Some((segment, after));
             if record.sequence < self.next {
@@ -149,8 +167,17 @@ impl Records {
     }
 
     /// Bytes of the segment, from the chunk if they are in it.
-    fn bytes(&mut self, segment: &Segment, offset: u32, len: usize, is_start: bool) -> Result<Bytes, LogError> {
-        let within = offset.checked_sub(self.chunk_at).map(|at| at as usize).filter(|_| self.chunk_segment == segment.number);
+    fn bytes(
+        &mut self,
+        segment: &Segment,
+        offset: u32,
+        len: usize,
+        is_start: bool,
+    ) -> Result<Bytes, LogError> {
+        let within = offset
+            .checked_sub(self.chunk_at)
+            .map(|at| at as usize)
+            .filter(|_| self.chunk_segment == segment.number);
         if let Some(at) = within.filter(|at| at + len <= self.chunk.len()) {
             return Ok(self.chunk.slice(at..at + len));
         }

@@ -16,13 +16,13 @@ use arc_swap::ArcSwap;
 
 use super::background::Spares;
 use super::disk::{Disk, OpenMode};
-use super::format::{BLOCK, HeaderBlock, RecordHeader, block_start};
-use super::group::AlignedBuffer;
+use super::format::{BLOCK, HeaderBlock, RecordHeader};
+use super::mend::{Good, count, mend, remove};
 use super::reader::record_place;
-use super::scan::{Found, Run, Scan, content_end};
+use super::scan::{Found, Run, Scan};
 use super::segment::{Halt, Log, Segment, Shared, file_name, file_number};
 use super::stats::Counters;
-use super::writer::{Active, Writer, begin, write_mode};
+use super::writer::{Writer, begin};
 use super::{LogError, Options, RecordPlace};
 
 /// What a replay callback may fail with.
@@ -164,7 +164,8 @@ impl Log {
             remove(&*disk, &found)?;
         }
         let after = active.as_ref().map_or(0, |active| active.segment.number);
-        let is_spare = |file: &Found| file.number > after && file.len == u64::from(shared.options.segment_size);
+        let is_spare =
+            |file: &Found| file.number > after && file.len == u64::from(shared.options.segment_size);
         let ready = unused.iter().filter(|file| is_spare(file)).map(|file| file.number).collect();
         let spares = Spares::new(Arc::clone(&shared), ready, next_number);
         if active.is_none() && shared.halt.get().is_none() {
@@ -176,16 +177,6 @@ impl Log {
         let writer = Writer::new(shared, spares, active, next);
         Ok((log, writer, recovered))
     }
-}
-
-/// The end of what is good.
-struct Good {
-    index: usize,
-    end: usize,
-    segment: Arc<Segment>,
-    data: Vec<u8>,
-    /// Valid records behind the end.
-    discarded: u64,
 }
 
 struct Recovery<'a> {
@@ -388,7 +379,7 @@ impl Recovery<'_> {
                 offset,
                 what,
             })?;
-            segment.note(header.sequence, offset);
+            segment.note(header.sequence, offset, run.offsets.first() == Some(&offset));
             self.expected = Some(header.sequence + 1);
             if header.sequence < self.options.replay_from {
                 continue;
@@ -406,71 +397,4 @@ impl Recovery<'_> {
         }
         Ok(())
     }
-}
-
-/// Makes the last segment fit to be written again: what is behind its end goes, and so does every later file.
-///
-/// Old records must not stay behind the end: new ones may end just where a stale one, with the right sequence, begins.
-fn mend(
-    shared: &Shared,
-    found: &[Found],
-    good: &Good,
-    next: u64,
-    recovered: &mut Recovered,
-) -> Result<Active, LogError> {
-    let disk = &*shared.disk;
-    let number = good.segment.number;
-    let name = file_name(number);
-    let content = content_end(&good.data);
-    let later = found.get(good.index + 1..).unwrap_or_default();
-    let mut discarded = good.discarded;
-    for file in later {
-        discarded += count(&file.scan(disk)?.runs);
-    }
-    // What the kernel still holds in its cache counts from now on, so it must be on disk.
-    let file = disk.open(&name, OpenMode::Write).map_err(LogError::io("open", name.as_str()))?;
-    file.sync().map_err(LogError::io("sync", name.as_str()))?;
-    let start = block_start(good.end);
-    let carry = good.data.get(start..good.end).unwrap_or_default().to_vec();
-    if content > good.end {
-        let mut at = start;
-        let mut head: &[u8] = &carry;
-        let mut buffer = AlignedBuffer::default();
-        let zeros = vec![0; BLOCK];
-        while at < content {
-            let rest = zeros.get(head.len()..).unwrap_or_default();
-            let block = buffer
-                .blocks(&[head, rest])
-                .ok_or(LogError::Options("memory cannot be aligned to 4096"))?;
-            file.write_at(block, at as u64).map_err(LogError::io("clear the tail of", name.as_str()))?;
-            head = &[];
-            at += BLOCK;
-        }
-        file.sync().map_err(LogError::io("sync", name.as_str()))?;
-    }
-    if content > good.end || !later.is_empty() {
-        recovered.cut = Some(Cut {
-            segment: number,
-            offset: u32::try_from(good.end).unwrap_or(u32::MAX),
-            sequence: next,
-            octets: content.saturating_sub(good.end) as u64,
-            records: discarded,
-        });
-    }
-    remove(disk, later)?;
-    let mode = write_mode(shared.options.durability);
-    let file = disk.open(&name, mode).map_err(LogError::io("open", name))?;
-    Ok(Active { segment: Arc::clone(&good.segment), file, carry })
-}
-
-fn count(runs: &[Run]) -> u64 {
-    runs.iter().map(|run| run.offsets.len() as u64).sum()
-}
-
-fn remove(disk: &dyn Disk, files: &[Found]) -> Result<(), LogError> {
-    for file in files {
-        let name = file_name(file.number);
-        disk.remove(&name).map_err(LogError::io("remove", name))?;
-    }
-    if files.is_empty() { Ok(()) } else { disk.sync_dir().map_err(LogError::io("sync", "the log's directory")) }
 }

@@ -73,6 +73,8 @@ impl Found {
         let mut data = vec![0; usize::try_from(self.len).unwrap_or(usize::MAX)];
         let count = file.read_at(&mut data, 0).map_err(LogError::io("read", name.as_str()))?;
         data.truncate(count);
+        // A file that was cut off may end within the padding of a record.
+        data.resize(count.next_multiple_of(BLOCK), 0);
         let epoch = match &self.header {
             HeaderBlock::Valid(header) => Some(header.epoch),
             _ => None,
@@ -189,12 +191,13 @@ mod tests {
         assert_eq!((run.first, run.offsets.as_slice()), (5, &[4096, 4136, 4176][..]));
         assert_eq!((run.end, run.durable_claim), (4208, 5));
         assert!(runs(&data, Some(8)).is_empty());
-        assert_eq!(content_end(&data), 4176 + 32);
+        assert_eq!(content_end(&data), 4176 + 28);
     }
 
     #[test]
     fn records_behind_a_hole_are_found() {
-        let mut data = segment(&[record(5, 9, 1, b"abc"), record(6, 9, 1, &[7; 5000]), record(7, 9, 2, b"x")]);
+        let mut data =
+            segment(&[record(5, 9, 1, b"abc"), record(6, 9, 1, &[7; 5000]), record(7, 9, 2, b"x")]);
         data[5000] ^= 1;
         for epoch in [Some(9), None] {
             let found = runs(&data, epoch);

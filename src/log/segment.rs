@@ -58,10 +58,10 @@ impl Segment {
         self.end.store(end, Ordering::Release);
     }
 
-    /// Tells the sparse index where a record is; records come in order.
-    pub(super) fn note(&self, sequence: u64, offset: u32) {
+    /// Tells the sparse index where a record is; records come in order. One behind damage must be known.
+    pub(super) fn note(&self, sequence: u64, offset: u32, must: bool) {
         let mut sparse = self.sparse.lock().unwrap_or_else(PoisonError::into_inner);
-        if sparse.last().is_none_or(|&(_, last)| offset >= last + SPARSE_STEP) {
+        if must || sparse.last().is_none_or(|&(_, last)| offset >= last + SPARSE_STEP) {
             sparse.push((sequence, offset));
         }
     }
@@ -143,7 +143,11 @@ impl Log {
 
     /// The first sequence in the log; one past the last if the log is empty.
     pub fn first_sequence(&self) -> u64 {
-        self.shared.segments.load().first().map_or(self.shared.options.first_sequence, |first| first.first_sequence)
+        self.shared
+            .segments
+            .load()
+            .first()
+            .map_or(self.shared.options.first_sequence, |first| first.first_sequence)
     }
 
     /// The last committed sequence; one before the first if there is none.

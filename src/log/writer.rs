@@ -8,9 +8,9 @@ use super::background::{Spares, Syncer};
 use super::disk::{DiskFile, OpenMode};
 use super::format::{BLOCK, SegmentHeader, block_start};
 use super::group::{AlignedBuffer, Group, Slot};
+use super::reader::record_place;
 use super::segment::{Segment, Shared, file_name};
 use super::stats::Counters;
-use super::reader::record_place;
 use super::{Durability, LogError, RecordPlace};
 use crate::changelog::Csn;
 
@@ -83,6 +83,9 @@ impl Writer {
                 Ok(number) => numbers.push(number),
                 Err(error) => {
                     self.spares.put_back(&numbers);
+                    if !matches!(error, LogError::NoSpace { .. }) {
+                        self.shared.poison(&error);
+                    }
                     return Err(error);
                 }
             }
@@ -109,9 +112,10 @@ impl Writer {
     /// Cuts a group where segments end.
     fn plan(&self, slots: &[Slot]) -> Result<Vec<Part>, LogError> {
         let limit = self.shared.options.record_limit();
-        let mut room = self.active.as_ref().map_or(0, |active| {
-            (active.segment.size as usize).saturating_sub(active.segment.end() as usize)
-        });
+        let mut room = self
+            .active
+            .as_ref()
+            .map_or(0, |active| (active.segment.size as usize).saturating_sub(active.segment.end() as usize));
         let mut parts: Vec<Part> = Vec::with_capacity(1);
         let mut part_start = 0;
         for (index, slot) in slots.iter().enumerate() {
@@ -195,7 +199,7 @@ impl Writer {
         Counters::add(&self.shared.counters.written_octets, bytes.len());
         let first = self.next;
         for (place, sequence) in places.iter().skip(part.slots.start).zip(first..) {
-            segment.note(sequence, place.record.offset);
+            segment.note(sequence, place.record.offset, false);
         }
         segment.set_end(end as u32);
         self.next += part.slots.len() as u64;
@@ -237,12 +241,7 @@ pub(super) const fn write_mode(durability: Durability) -> OpenMode {
 }
 
 /// Writes the header of a filled segment and adds it to the log.
-pub(super) fn begin(
-    shared: &Shared,
-    number: u32,
-    first_sequence: u64,
-    csn: Csn,
-) -> Result<Active, LogError> {
+pub(super) fn begin(shared: &Shared, number: u32, first_sequence: u64, csn: Csn) -> Result<Active, LogError> {
     let name = file_name(number);
     let size = shared.options.segment_size;
     let epoch = shared.disk.fresh_epoch().map_err(LogError::io("draw an epoch for", name.as_str()))?;
