@@ -33,7 +33,7 @@ impl Config {
                 .collect(),
             password_policies: tree
                 .of_class("ds-cfg-password-policy")
-                .map(|(key, entry)| password_policy(key, entry))
+                .map(|(key, entry)| password_policy(key, entry, tree, schema))
                 .collect(),
             logs: tree
                 .of_class("ds-cfg-log-publisher")
@@ -263,15 +263,34 @@ fn root_dn(key: &NormalizedDn, entry: &ConfigEntry, tree: &ConfigTree, schema: &
     }
 }
 
-/// The `cn` that a DN starts with.
-fn leading_cn(dn: &str) -> Option<String> {
-    let parsed = crate::name::Dn::parse(dn).ok()?;
-    let ava = parsed.rdn()?.avas().first()?;
-    String::from_utf8(ava.value().to_vec()).ok()
+/// Storage schemes by the end of their entry's class; the name is the one that stored values carry.
+const SCHEMES: &[(&str, &str)] = &[
+    ("base64", "BASE64"),
+    ("clear", "CLEAR"),
+    ("pbkdf2", "PBKDF2"),
+    ("pbkdf2-hmac-sha256", "PBKDF2-HMAC-SHA256"),
+    ("pbkdf2-hmac-sha512", "PBKDF2-HMAC-SHA512"),
+    ("salted-sha1", "SSHA"),
+    ("salted-sha256", "SSHA256"),
+    ("salted-sha384", "SSHA384"),
+    ("salted-sha512", "SSHA512"),
+    ("sha1", "SHA"),
+];
+
+/// The name of the scheme that an entry configures.
+fn scheme_name(entry: &ConfigEntry) -> Option<&'static str> {
+    let has = |word: &str| entry.has_class(&format!("ds-cfg-{word}-password-storage-scheme"));
+    SCHEMES.iter().find(|(word, _)| has(word)).map(|(_, name)| *name)
 }
 
-fn password_policy(key: &NormalizedDn, entry: &ConfigEntry) -> PasswordPolicy {
-    let schemes = |name: &str| entry.setting(name).into_iter().filter_map(leading_cn).collect();
+fn password_policy(
+    key: &NormalizedDn,
+    entry: &ConfigEntry,
+    tree: &ConfigTree,
+    schema: &Schema,
+) -> PasswordPolicy {
+    let scheme = |dn: &str| tree.find(dn, schema).and_then(|entry| scheme_name(entry)).map(str::to_owned);
+    let schemes = |name: &str| entry.setting(name).into_iter().filter_map(scheme).collect();
     PasswordPolicy {
         key: key.clone(),
         default_schemes: schemes("default-password-storage-scheme"),
@@ -342,7 +361,7 @@ fn administration(tree: &ConfigTree) -> AdministrationConfig {
             .filter_map(|entry| u32::try_from(entry.integer("pbkdf2-iterations")?).ok())
             .max()
             .unwrap_or(10_000),
-        enabled_schemes: enabled().filter_map(|entry| entry.texts("cn").next().map(str::to_owned)).collect(),
+        enabled_schemes: enabled().filter_map(|entry| scheme_name(entry)).map(str::to_owned).collect(),
         identity_attributes: mappers
             .filter(|entry| entry.boolean("enabled"))
             .flat_map(|entry| entry.owned("match-attribute"))

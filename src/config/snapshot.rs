@@ -236,7 +236,7 @@ pub struct RootDn {
 #[allow(missing_docs)]
 pub struct PasswordPolicy {
     pub key: NormalizedDn,
-    /// `cn` of the scheme that new passwords are stored in.
+    /// Names of the schemes that new passwords are stored in, as stored values carry them (`SSHA512`).
     pub default_schemes: Vec<String>,
     pub deprecated_schemes: Vec<String>,
     pub allow_pre_encoded_passwords: bool,
@@ -299,7 +299,7 @@ pub struct AdministrationConfig {
     pub worker_threads: Option<usize>,
     /// Rounds of PBKDF2 for new passwords.
     pub pbkdf2_iterations: u32,
-    /// `cn` of the enabled password storage schemes.
+    /// Names of the enabled password storage schemes.
     pub enabled_schemes: Vec<String>,
     /// Attributes that an identity (`u:name`) is looked up by.
     pub identity_attributes: Vec<String>,

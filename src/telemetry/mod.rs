@@ -7,8 +7,10 @@ mod access_log;
 mod access_text;
 mod log_file;
 mod metrics;
+mod system;
 mod trace;
 
 pub use access_log::{AccessLog, Moment, RequestDetails, ResponseDetails};
 pub use metrics::{Metrics, OperationTotals, Totals};
+pub use system::{ProcessReport, disk_space};
 pub use trace::{TraceOptions, start_tracing};

@@ -1,0 +1,258 @@
+//! The entries of `cn=monitor` (features.md §11). Names are those that monitoring scripts for OpenDJ read.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::cn_monitor::CnMonitor;
+use super::made::made;
+use crate::config::{BackendConfig, Writability};
+use crate::entry::{EntryBuilder, StoredEntry};
+use crate::operation::Directory;
+use crate::protocol::message::OperationKind;
+use crate::schema::{NormalizedDn, Schema};
+use crate::telemetry::{Metrics, ProcessReport, Totals, disk_space};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Gathers entries, each with its class and name.
+struct Report {
+    schema: Arc<Schema>,
+    entries: Vec<(NormalizedDn, Arc<StoredEntry>)>,
+}
+
+/// One entry being put together.
+struct Item<'a> {
+    schema: &'a Schema,
+    builder: EntryBuilder,
+}
+
+impl Item<'_> {
+    fn text(&mut self, name: &str, value: &str) {
+        self.builder.put(name, value, self.schema);
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.builder.put(name, value.to_string(), self.schema);
+    }
+}
+
+impl Report {
+    /// `cn=name,cn=monitor`, or `cn=monitor` itself for no name.
+    fn entry(&mut self, name: Option<&str>, class: &str, fill: impl FnOnce(&mut Item<'_>)) {
+        let dn = match name {
+            // Names are the server's own and configured ones: a comma, say, must not end the RDN.
+            Some(name) => {
+                let ava = crate::name::Ava::new("cn", name.as_bytes());
+                format!("{},cn=monitor", crate::name::Rdn::single(ava))
+            }
+            None => "cn=monitor".to_owned(),
+        };
+        let Ok(key) = NormalizedDn::parse(&dn, &self.schema) else { return };
+        let mut item = Item { schema: &self.schema, builder: EntryBuilder::new() };
+        for class in ["top", "ds-monitor-entry", class, "extensibleObject"] {
+            item.text("objectClass", class);
+        }
+        item.text("cn", name.unwrap_or("monitor"));
+        fill(&mut item);
+        self.entries.push((key.clone(), made(&dn, &key, &item.builder)));
+    }
+}
+
+impl CnMonitor {
+    /// All entries as of now.
+    pub(super) fn report(&self, directory: &Directory) -> Vec<(NormalizedDn, Arc<StoredEntry>)> {
+        let mut report = Report { schema: directory.schema.current(), entries: Vec::new() };
+        let now_ms = directory.clock.wall_ms();
+        let sources = &self.sources;
+        let config = sources.config.current();
+        let totals: Vec<(&str, Totals)> = sources
+            .listeners
+            .iter()
+            .map(|(name, metrics)| (name.as_str(), Metrics::totals(metrics)))
+            .collect();
+        report.entry(None, "ds-monitor-entry", |item| {
+            let sum = |pick: fn(&Totals) -> u64| totals.iter().map(|(_, totals)| pick(totals)).sum();
+            item.number("currentConnections", sum(|totals| totals.current_connections));
+            item.number("maxConnections", sum(|totals| totals.max_connections));
+            item.number("totalConnections", sum(|totals| totals.total_connections));
+            item.text("currentTime", &stamp(now_ms));
+            item.text("startTime", &stamp(sources.started_ms));
+            item.text("upTime", &up_time(now_ms.saturating_sub(sources.started_ms)));
+            item.text("productName", "ctsd");
+            item.text("vendorName", "ctsd");
+        });
+        for backend in &config.backends {
+            report.entry(Some(&format!("{} Backend", backend.id)), "ds-backend-monitor-entry", |item| {
+                self.backend(item, backend, directory);
+            });
+        }
+        for (name, totals) in &totals {
+            let class = "ds-connectionhandler-statistics-monitor-entry";
+            report.entry(Some(&format!("{name} Statistics")), class, |item| statistics(item, totals));
+        }
+        if let Some(connections) = &sources.connections {
+            report.entry(Some("Client Connections"), "ds-monitor-entry", |item| {
+                for one in connections.list() {
+                    let mut text = String::with_capacity(200);
+                    // Writing to a String does not fail.
+                    let _ = write!(
+                        text,
+                        "connID=\"{}\" connectTime=\"{}\" source=\"{}\" destination=\"{}\" ldapVersion=\"3\" authDN=\"{}\" \
+                         security=\"{}\" opsInProgress=\"{}\" persistentSearches=\"{}\"",
+                        one.number,
+                        stamp(one.since_ms),
+                        one.from,
+                        one.to,
+                        one.authenticated_dn,
+                        if one.is_secure { "TLS" } else { "none" },
+                        one.in_progress,
+                        one.persistent_searches
+                    );
+                    item.text("connection", &text);
+                }
+            });
+        }
+        report.entry(Some("Work Queue"), "ds-monitor-entry", |item| {
+            item.number("maxWorkQueueCapacity", config.administration.work_queue_capacity as u64);
+            if let Some(log) = &sources.access_log {
+                item.number("accessLogLinesDropped", log.dropped());
+                item.number("accessLogLinesFailed", log.failed());
+            }
+        });
+        report.entry(Some("System Information"), "ds-monitor-entry", |item| {
+            let process = ProcessReport::now();
+            item.number("availableCPUs", process.processors);
+            item.number("residentMemory", process.resident);
+            item.number("threads", process.threads);
+            item.number("openFiles", process.open_files);
+            item.text("operatingSystem", std::env::consts::OS);
+            item.text("architecture", std::env::consts::ARCH);
+            item.text("workingDirectory", &sources.config.instance().root().display().to_string());
+            item.text("instancePath", &sources.config.instance().root().display().to_string());
+        });
+        report.entry(Some("Version"), "ds-monitor-entry", |item| {
+            item.text("productName", "ctsd");
+            item.text("shortName", "ctsd");
+            item.text("fullVersion", &format!("ctsd {VERSION}"));
+            let numbers = VERSION.split('.').map(|part| part.split('-').next().unwrap_or(part));
+            for (name, part) in ["majorVersion", "minorVersion", "pointVersion"].into_iter().zip(numbers) {
+                item.text(name, part);
+            }
+        });
+        if let Some(backend) = config.data() {
+            let directory = sources.config.instance().resolve(&backend.directory);
+            if let Some((free, _)) = disk_space(&directory) {
+                report.entry(Some("Disk Space Monitor"), "ds-monitor-entry", |item| {
+                    item.text("disk-dir", &directory.display().to_string());
+                    item.number("disk-free", free);
+                    let state = if free < backend.disk_full_threshold {
+                        "full"
+                    } else if free < backend.disk_low_threshold {
+                        "low"
+                    } else {
+                        "normal"
+                    };
+                    item.text("disk-state", state);
+                });
+            }
+        }
+        report.entries
+    }
+
+    fn backend(&self, item: &mut Item<'_>, backend: &BackendConfig, directory: &Directory) {
+        item.text("ds-backend-id", &backend.id);
+        item.text("ds-backend-is-private", "false");
+        item.text(
+            "ds-backend-writability-mode",
+            match backend.writability {
+                Writability::Enabled => "enabled",
+                Writability::Disabled => "disabled",
+                Writability::InternalOnly => "internal-only",
+            },
+        );
+        let entries = directory.store.entries();
+        item.number("ds-backend-entry-count", entries);
+        for (dn, _) in &backend.base_dns {
+            item.text("ds-backend-base-dn", dn);
+        }
+        // The store counts all suffixes together.
+        if let [(dn, _)] = backend.base_dns.as_slice() {
+            item.text("ds-base-dn-entry-count", &format!("{entries} {dn}"));
+        }
+        for (name, state) in directory.store.index_states() {
+            item.text("ds-cts-index-state", &format!("{name} {state}"));
+            if state != "ready" {
+                item.text("need-reindex", &name);
+            }
+        }
+    }
+}
+
+/// `yyyyMMddHHmmssZ`.
+fn stamp(ms: u64) -> String {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%Y%m%d%H%M%SZ").to_string()
+}
+
+fn up_time(ms: u64) -> String {
+    let seconds = ms / 1000;
+    format!(
+        "{} days {} hours {} minutes {} seconds",
+        seconds / 86_400,
+        seconds / 3_600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+/// The words for an operation: in `…Requests`, and in `ds-mon-…-operations-total-count`.
+const fn words(kind: OperationKind) -> (&'static str, &'static str) {
+    match kind {
+        OperationKind::Abandon => ("abandon", "abandon"),
+        OperationKind::Add => ("add", "add"),
+        OperationKind::Bind => ("bind", "bind"),
+        OperationKind::Compare => ("compare", "compare"),
+        OperationKind::Delete => ("delete", "delete"),
+        OperationKind::Extended => ("extended", "extended"),
+        OperationKind::Modify => ("modify", "mod"),
+        OperationKind::ModifyDn => ("modifyDN", "moddn"),
+        OperationKind::Search => ("search", "search"),
+        OperationKind::Unbind => ("unbind", "unbind"),
+    }
+}
+
+fn statistics(item: &mut Item<'_>, totals: &Totals) {
+    item.number("bytesRead", totals.bytes_read);
+    item.number("bytesWritten", totals.bytes_written);
+    item.number("ldapMessagesRead", totals.messages_read);
+    item.number("ldapMessagesWritten", totals.messages_written);
+    item.number("operationsInitiated", totals.initiated());
+    item.number("operationsCompleted", totals.completed());
+    item.number("connectionsEstablished", totals.total_connections);
+    item.number("connectionsClosed", totals.total_connections.saturating_sub(totals.current_connections));
+    item.number("searchResultEntries", totals.entries);
+    item.number("searchResultsDone", 0);
+    item.number("persistentSearches", totals.persistent_searches);
+    item.number("persistentSearchNotifications", totals.notifications);
+    item.number("unindexedSearches", totals.unindexed_searches);
+    for operation in &totals.operations {
+        let (word, short) = words(operation.kind);
+        item.number(&format!("{word}Requests"), operation.requests);
+        match operation.kind {
+            OperationKind::Abandon => item.number("operationsAbandoned", operation.requests),
+            OperationKind::Unbind => {}
+            OperationKind::Search => {
+                item.builder.remove("searchResultsDone");
+                item.number("searchResultsDone", operation.responses);
+            }
+            _ => item.number(&format!("{word}Responses"), operation.responses),
+        }
+        item.number(&format!("ds-mon-{short}-operations-total-count"), operation.responses);
+        let ms = u64::try_from(operation.total_time.as_millis()).unwrap_or(u64::MAX);
+        item.number(&format!("ds-mon-resident-time-{short}-operations-total-time"), ms);
+        for (code, count) in &operation.codes {
+            item.text("ds-cts-result-count", &format!("{word} {} {count}", code.0));
+        }
+    }
+}
