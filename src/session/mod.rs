@@ -1,1 +1,11 @@
-//! Room `session`.
+//! One connection's mind: what waits to be written, which requests are in flight, who the client is, and what
+//! happens to the next message. No sockets here; `server` moves the bytes.
+
+mod in_flight;
+mod internal;
+mod outbox;
+mod session;
+
+pub use internal::{Internal, NamedValues};
+pub use outbox::{Outbox, Pending};
+pub use session::{Limits, Next, Observer, Peer, Session};
