@@ -34,8 +34,7 @@ pub use segment::Log;
 pub use stats::LogStats;
 pub use writer::Writer;
 
-/// Where bytes are in the log. The number of a segment that ever held durable records is not used again, so a place
-/// that was durable never comes to mean other bytes.
+/// Where bytes are in the log. Segment numbers are never reused, so a place never comes to mean other bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Place {
     /// The segment's number, from 1.
