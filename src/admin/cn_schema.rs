@@ -7,11 +7,11 @@ use super::{require, unwilling};
 use crate::access::{Privilege, Requester, Right};
 use crate::config::ConfigStore;
 use crate::entry::{CompiledFilter, EntryBuilder, NoContext, StoredEntry, Tri};
-use crate::operation::{Directory, VirtualBackend};
+use crate::operation::{Directory, VirtualBackend, outcome};
 use crate::protocol::filter::{Assertion, Filter};
 use crate::protocol::message::{AddRequest, ModifyOperation, ModifyRequest, Scope};
 use crate::protocol::result::{LdapResult, ResultCode};
-use crate::schema::{ElementKind, NormalizedDn, Schema, SchemaChange, SchemaEdit, SchemaError};
+use crate::schema::{ElementKind, NormalizedDn, Schema, SchemaChange, SchemaEdit};
 
 /// Called after an edit is in force: brings in line what holds keys made under the old schema.
 pub type SchemaHook = Box<dyn Fn(&SchemaChange) + Send + Sync>;
@@ -113,7 +113,7 @@ impl CnSchema {
         let change = directory
             .schema
             .edit(&edits, &|oid| self.user_of(directory, &old, oid))
-            .map_err(|error| refusal(&error))?;
+            .map_err(|error| outcome::schema_error(&error))?;
         let hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
         directory.access.set_schema(&directory.schema.current());
         for hook in hooks.iter() {
@@ -180,19 +180,6 @@ fn subschema(schema: &Schema) -> EntryBuilder {
 
 fn kind_of(attribute: &str) -> Option<ElementKind> {
     ElementKind::ALL.into_iter().find(|kind| kind.attribute().eq_ignore_ascii_case(attribute))
-}
-
-fn refusal(error: &SchemaError) -> LdapResult {
-    let code = match error {
-        SchemaError::Definition(_) => ResultCode::INVALID_ATTRIBUTE_SYNTAX,
-        SchemaError::Reference(_) => ResultCode::CONSTRAINT_VIOLATION,
-        SchemaError::Unwilling(_) => ResultCode::UNWILLING_TO_PERFORM,
-        _ => {
-            tracing::error!(%error, "the schema cannot be kept");
-            ResultCode::OTHER
-        }
-    };
-    LdapResult::with(code, error.to_string())
 }
 
 impl VirtualBackend for CnSchema {

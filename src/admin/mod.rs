@@ -3,13 +3,17 @@
 //! Each backend only makes entries and takes writes; scope, filter, access to attributes and projection are the generic
 //! search's. Privileges that guard a whole suffix are asked for here.
 
+mod apply;
 mod cn_config;
 mod cn_monitor;
 mod cn_schema;
 mod made;
 mod monitor_entries;
 mod root_dse;
+#[cfg(test)]
+mod tests;
 
+pub use apply::{follow_configuration, indexes_of};
 pub use cn_config::CnConfig;
 pub use cn_monitor::{CnMonitor, ConnectionReport, Connections, MonitorSources};
 pub use cn_schema::{CnSchema, SchemaHook};

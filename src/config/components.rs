@@ -280,8 +280,10 @@ const PASSWORD_POLICY: &[Property] = &[
     dn("password-validator", NONE).many().no_effect(NOT_BUILT),
 ];
 
-const STORAGE_SCHEME: &[Property] =
-    &[boolean("enabled", TRUE), integer("pbkdf2-iterations", 1, 10_000_000, &["10000"])];
+const STORAGE_SCHEME: &[Property] = &[
+    boolean("enabled", TRUE),
+    integer("pbkdf2-iterations", 1, 10_000_000, &["10000"]).no_effect("the rounds are fixed at 10,000"),
+];
 
 const IDENTITY_MAPPER: &[Property] = &[
     boolean("enabled", TRUE),
@@ -293,7 +295,8 @@ const LOG_PUBLISHER: &[Property] = &[
     boolean("enabled", TRUE),
     text("log-file", NONE).restart("the log publisher"),
     property("log-file-permissions", PropertyKind::Permissions, &["640"]).restart("the log publisher"),
-    word("log-format", &["multi-line", "combined", "json"], &["multi-line"]),
+    word("log-format", &["multi-line", "combined", "json"], &["multi-line"])
+        .no_effect("multi-line is what is written"),
     boolean("asynchronous", TRUE).no_effect("logs are always asynchronous"),
     boolean("append", TRUE).no_effect("it always appends"),
     boolean("auto-flush", TRUE).no_effect(BY_DESIGN),

@@ -1,0 +1,81 @@
+//! Brings the running server in line with the configuration, at start and after each change.
+
+use std::sync::Arc;
+
+use crate::access::{AciError, check_aci};
+use crate::backend::{IndexConfig, IndexType};
+use crate::config::{Config, IndexKind, LogKind};
+use crate::operation::Directory;
+use crate::protocol::result::{LdapResult, ResultCode};
+use crate::schema::NormalizedDn;
+
+/// The indexes that the configuration wants of the data store.
+pub fn indexes_of(config: &Config) -> Vec<IndexConfig> {
+    let configured = config.data().map(|backend| backend.indexes.as_slice()).unwrap_or_default();
+    let indexes = configured.iter().map(|index| IndexConfig {
+        attribute: index.attribute.clone(),
+        types: index
+            .kinds
+            .iter()
+            .map(|kind| match kind {
+                IndexKind::Equality => IndexType::Equality,
+                IndexKind::Ordering => IndexType::Ordering,
+                IndexKind::Presence => IndexType::Presence,
+                IndexKind::Substring => IndexType::Substring,
+            })
+            .collect(),
+        substring_length: index.substring_length,
+    });
+    // `ds-cfg-index-type: extensible` alone asks for nothing that is built.
+    indexes.filter(|index| !index.types.is_empty()).collect()
+}
+
+/// Applies the configuration in force (global ACIs, indexes, access log) and every change of it from now on. Changes that
+/// break an ACI, or would switch access control off, are refused before they are persisted.
+///
+/// Listeners, the error log and TLS are their owners': they add hooks of their own. Called once, at start; fails if a
+/// global ACI does not parse.
+pub fn follow_configuration(directory: &Directory) -> Result<(), AciError> {
+    let config = directory.config.current();
+    directory.access.set_globals(&config.access.global_acis, &directory.schema.current())?;
+    directory.store.set_indexes(indexes_of(&config));
+    let schema = Arc::clone(&directory.schema);
+    directory.config.on_check(Box::new(move |new| {
+        if !new.access.enabled {
+            let text = "access control cannot be switched off; give the grant in ds-cfg-global-aci instead";
+            return Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
+        }
+        let schema = schema.current();
+        for text in &new.access.global_acis {
+            check_aci(text, &NormalizedDn::root(), &schema).map_err(|error| {
+                LdapResult::with(ResultCode::INVALID_ATTRIBUTE_SYNTAX, format!("ds-cfg-global-aci: {error}"))
+            })?;
+        }
+        Ok(())
+    }));
+    let (access, schema) = (Arc::clone(&directory.access), Arc::clone(&directory.schema));
+    directory.config.on_change(Box::new(move |old, new| {
+        if old.access == new.access {
+            return Ok(());
+        }
+        access.set_globals(&new.access.global_acis, &schema.current()).map_err(|error| {
+            LdapResult::with(ResultCode::INVALID_ATTRIBUTE_SYNTAX, format!("ds-cfg-global-aci: {error}"))
+        })
+    }));
+    let store = Arc::clone(&directory.store);
+    directory.config.on_change(Box::new(move |old, new| {
+        let indexes = indexes_of(new);
+        if indexes != indexes_of(old) {
+            store.set_indexes(indexes);
+        }
+        Ok(())
+    }));
+    let log = Arc::clone(&directory.access_log);
+    directory.config.on_change(Box::new(move |_, new| {
+        if let Some(publisher) = new.logs.iter().find(|publisher| publisher.kind == LogKind::Access) {
+            log.reconfigure(publisher);
+        }
+        Ok(())
+    }));
+    Ok(())
+}
