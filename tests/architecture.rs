@@ -1,5 +1,7 @@
 //! The house rules that no compiler checks: arrows go down, files stay small, names say something.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::path::{Path, PathBuf};
 
 /// Rooms by level: a room uses only rooms of a smaller level, or itself.
