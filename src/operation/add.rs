@@ -139,7 +139,7 @@ fn prepare(exchange: &mut Exchange, request: &Request, add: &AddRequest<'_>) -> 
     let schema = Arc::clone(&exchange.schema);
     let mut builder = EntryBuilder::from_request(add.attributes, &schema, false)
         .map_err(|error| outcome::modify_error(&error))?;
-    let completes = directory.config.current().global.add_missing_rdn_attributes;
+    let completes = directory.config.load().global.add_missing_rdn_attributes;
     take_rdn(add.dn, &mut builder, &schema, completes)?;
     check_schema(&mut builder, &schema)?;
     guarded::check_new(exchange, &builder, &target)?;

@@ -39,12 +39,14 @@ pub enum Ending {
     Canceled = 2,
 }
 
+type Hook = Box<dyn FnOnce(Ending) + Send>;
+
 /// A request in flight. The session keeps one end to abandon or cancel it, the operation the other; when the
 /// operation drops the [`Call`], the request is over.
 pub struct Flight {
     ending: AtomicU8,
     standing: AtomicBool,
-    hook: Mutex<Option<Box<dyn FnOnce(Ending) + Send>>>,
+    hook: Mutex<Option<Hook>>,
     finished: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 

@@ -81,7 +81,7 @@ impl Check {
         };
         if !self.sight.may_entry(Right::Delete, entry, key) {
             let why = outcome::denied("the requester may not delete the entry");
-            return Err(pipeline::refuse(&self.sight, entry, key, why));
+            return Err(pipeline::refuse(&self.sight, entry, key, &*self.store, why));
         }
         if entry.is_a("ldapSubentry") && !self.sight.has(Privilege::SubentryWrite) {
             return Err(outcome::missing_privilege(Privilege::SubentryWrite, "deleting a subentry"));

@@ -43,10 +43,10 @@ impl Edit for ContentEdit {
             pipeline::assert_holds(assertion, &self.sight, current, &self.target, &context)?;
         }
         let Some(mut edited) = self.apply(current, &self.modifications)? else { return Ok(None) };
-        if self.modifications.touches("objectClass") {
-            if let Some(completed) = self.completed(current, &edited)? {
-                edited = completed;
-            }
+        if self.modifications.touches("objectClass")
+            && let Some(completed) = self.completed(current, &edited)?
+        {
+            edited = completed;
         }
         self.check_schema(current, &edited)?;
         if let Some(name) = lacks_rdn_value(&self.rdn, &edited.user, &self.schema) {
@@ -88,12 +88,12 @@ impl ContentEdit {
             if !is_granted {
                 let text = format!("the requester may not write attribute {name} of the entry");
                 let why = LdapResult::with(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text);
-                return Err(pipeline::refuse(sight, current, key, why));
+                return Err(pipeline::refuse(sight, current, key, &*self.store, why));
             }
         }
         if self.is_move && !sight.may_entry(Right::Export, current, key) {
             let why = outcome::denied("the requester may not move the entry away (export)");
-            return Err(pipeline::refuse(sight, current, key, why));
+            return Err(pipeline::refuse(sight, current, key, &*self.store, why));
         }
         self.check_subentry(current)
     }

@@ -39,7 +39,7 @@ impl Account {
 
 /// The limits of who has none of their own.
 pub(super) fn default_limits(directory: &Directory) -> Limits {
-    let config = directory.config.current();
+    let config = directory.config.load();
     let global = &config.global;
     Limits {
         size: global.size_limit,

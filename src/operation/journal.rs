@@ -18,7 +18,7 @@ fn moment(call: &Call) -> Moment {
 
 /// The transaction id, where it is trusted.
 fn transaction_id(call: &Call) -> Option<&str> {
-    if !call.directory.config.current().global.trust_transaction_ids {
+    if !call.directory.config.load().global.trust_transaction_ids {
         return None;
     }
     let control = call.request.controls().find(|control| control.oid == oid::TRANSACTION_ID)?;
@@ -69,7 +69,7 @@ pub(super) fn ended(exchange: &Exchange, who: &Requester, result: &LdapResult) {
     }
     let details = ResponseDetails {
         took,
-        etime_in_nanoseconds: directory.config.current().global.etime_in_nanoseconds,
+        etime_in_nanoseconds: directory.config.load().global.etime_in_nanoseconds,
         entries: is_search.then_some(exchange.entries.into()),
         is_unindexed: exchange.unindexed,
         authenticated_dn: (kind == OperationKind::Bind).then_some(who.dn.as_str()),

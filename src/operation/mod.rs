@@ -56,7 +56,7 @@ pub fn serve(call: Call) -> Served {
 fn dispatch(exchange: Exchange) -> Served {
     let kind = exchange.request().kind();
     if kind != OperationKind::Bind && exchange.sight.who.is_anonymous() {
-        let config = exchange.directory().config.current();
+        let config = exchange.directory().config.load();
         if config.global.reject_unauthenticated_requests {
             let text = "nothing is served before a bind (ds-cfg-reject-unauthenticated-requests)";
             exchange.finish(&LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
@@ -98,3 +98,6 @@ impl Future for Caught {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,7 @@ fn check_move(
     let parent = directory.store.get(parent_key).map_err(|error| outcome::store_error(&error))?;
     let Some(parent) = parent.filter(|parent| exchange.sight.sees(parent, parent_key)) else {
         let mut result = outcome::no_such_object(rename.new_superior.unwrap_or_default());
-        if result.diagnostic == "the entry does not exist" {
+        if result.diagnostic == outcome::NO_ENTRY {
             result.diagnostic = "the new superior does not exist".into();
         }
         return Err(result.matched(place::matched(exchange, parent_key)));

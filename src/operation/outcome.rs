@@ -30,11 +30,14 @@ pub(super) fn dn_error(what: &str, text: &str, error: &DnError) -> LdapResult {
     LdapResult::with(ResultCode::INVALID_DN_SYNTAX, diagnostic)
 }
 
+/// What is said of an entry that is not there, or must not be seen.
+pub(super) const NO_ENTRY: &str = "the entry does not exist";
+
 /// noSuchObject, with a hint where the DN itself shows what went wrong; the matched DN is the caller's business.
 pub(super) fn no_such_object(dn: &str) -> LdapResult {
     match placeholder_hint(dn) {
         Some(hint) => LdapResult::with(ResultCode::NO_SUCH_OBJECT, hint),
-        None => LdapResult::new(ResultCode::NO_SUCH_OBJECT, "the entry does not exist"),
+        None => LdapResult::new(ResultCode::NO_SUCH_OBJECT, NO_ENTRY),
     }
 }
 

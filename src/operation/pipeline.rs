@@ -7,12 +7,12 @@ use super::answer::Exchange;
 use super::search::Children;
 use super::sight::{Condition, Sight, View};
 use super::{identity, outcome, place};
-use crate::backend::{Change, ChangeError, ChangeKind, Committed};
+use crate::backend::{Change, ChangeError, ChangeKind, Committed, TokenStore};
 use crate::config::Writability;
 use crate::entry::{EntryContext, Selection, StoredEntry};
 use crate::protocol::control::{ControlKind, RequestControls, read_entry};
 use crate::protocol::encode::ResponseControl;
-use crate::protocol::message::{Request, Strings};
+use crate::protocol::message::{OperationKind, Request, Strings};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::{NormalizedDn, Schema};
 
@@ -35,7 +35,7 @@ pub(super) fn admit<'r>(
             exchange.sight.who = identity::proxy(exchange, authorization)?;
         }
     }
-    let kinds = controls.clone().kinds().filter(asked).collect::<smallvec::SmallVec<[ControlKind; 4]>>();
+    let kinds: smallvec::SmallVec<[ControlKind; 4]> = controls.kinds().filter(asked).collect();
     for kind in kinds {
         if kind != ControlKind::Proxied {
             allow(exchange, &mut controls, kind, target)?;
@@ -147,7 +147,7 @@ fn read(
 
 /// Refuses a write where the configuration lets nobody write.
 pub(super) fn writable(exchange: &Exchange) -> Result<(), LdapResult> {
-    let config = exchange.directory().config.current();
+    let config = exchange.directory().config.load();
     let data = config.data().map_or(Writability::Enabled, |data| data.writability);
     if config.global.writability == Writability::Enabled && data == Writability::Enabled {
         return Ok(());
@@ -195,13 +195,32 @@ fn answer(exchange: Exchange, controls: &WriteControls, outcome: Result<Committe
         }
         Err(error) => {
             let mut result = outcome::change_error(error);
-            result.matched = place::disclosed(&exchange, std::mem::take(&mut result.matched));
+            if result.code == ResultCode::NO_SUCH_OBJECT {
+                // The same words for what is not there and for what must not be seen.
+                result.matched = place::disclosed(&exchange, std::mem::take(&mut result.matched));
+                match exchange.request().kind() {
+                    OperationKind::Add => result.diagnostic = "the parent entry does not exist".into(),
+                    OperationKind::ModifyDn => {}
+                    _ => result.diagnostic = outcome::NO_ENTRY.into(),
+                }
+            }
             exchange.finish(&result);
         }
     }
 }
 
-/// What answers who may not do something to an entry: 50, or for who must not know of the entry, 32.
-pub(super) fn refuse(sight: &Sight, entry: &StoredEntry, key: &NormalizedDn, why: LdapResult) -> LdapResult {
-    if sight.sees(entry, key) { why } else { outcome::no_such_object("") }
+/// What answers who may not do something to an entry: 50, or for who must not know of the entry, 32 as if it were not
+/// there.
+pub(super) fn refuse(
+    sight: &Sight,
+    entry: &StoredEntry,
+    key: &NormalizedDn,
+    store: &dyn TokenStore,
+    why: LdapResult,
+) -> LdapResult {
+    if sight.sees(entry, key) {
+        return why;
+    }
+    let above = key.parent().map(|parent| store.deepest(&parent));
+    outcome::no_such_object("").matched(above.unwrap_or_default())
 }

@@ -30,9 +30,10 @@ pub(super) fn of(directory: &Directory, key: &NormalizedDn) -> Place {
     backend.map_or(Place::Stored, |backend| Place::Virtual(Arc::clone(backend)))
 }
 
-/// The matched DN for an entry that is not there: the deepest that is, if the requester may see it.
+/// The matched DN for an entry that is not there, or must not be seen: the deepest above it, if the requester may see
+/// that.
 pub(super) fn matched(exchange: &Exchange, key: &NormalizedDn) -> String {
-    disclosed(exchange, exchange.store().deepest(key))
+    key.parent().map(|parent| disclosed(exchange, exchange.store().deepest(&parent))).unwrap_or_default()
 }
 
 /// A matched DN, if the requester may see the entry it names; else nothing.

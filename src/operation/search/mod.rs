@@ -189,8 +189,7 @@ fn visible<'a>(
 ) -> Result<&'a Arc<StoredEntry>, LdapResult> {
     match entry {
         Some(entry) if exchange.sight.sees(entry, &lens.base) => Ok(entry),
-        Some(_) => Err(outcome::no_such_object(dn)),
-        None => Err(outcome::no_such_object(dn).matched(place::matched(exchange, &lens.base))),
+        _ => Err(outcome::no_such_object(dn).matched(place::matched(exchange, &lens.base))),
     }
 }
 

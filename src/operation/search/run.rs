@@ -256,7 +256,7 @@ impl Run {
             );
             return Some(LdapResult::with(ResultCode::ADMIN_LIMIT_EXCEEDED, text));
         }
-        if looked % CLOCK_EVERY == 0 {
+        if looked.is_multiple_of(CLOCK_EVERY) {
             if self.exchange.is_ended() {
                 return Some(LdapResult::success());
             }
