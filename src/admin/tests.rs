@@ -55,7 +55,7 @@ impl TokenStore for Empty {
         (change.done)(Err(ChangeError::Store(StoreError::Busy)));
     }
     fn subscribe(&self, _: Arc<dyn ChangeListener>) -> Subscription {
-        Subscription(Box::new(|| {}))
+        Subscription::new(|| {})
     }
     fn last_sequence(&self) -> u64 {
         0

@@ -178,7 +178,28 @@ pub trait ChangeListener: Send + Sync {
 }
 
 /// Ends the listening when dropped.
-pub struct Subscription(pub(crate) Box<dyn FnOnce() + Send + Sync>);
+pub struct Subscription(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Subscription {
+    /// A subscription that `end` ends.
+    pub fn new(end: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(end)))
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Subscription")
+    }
+}
 
 /// The kinds of index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -296,7 +296,7 @@ impl TokenStore for Interim {
     }
     fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
         self.state().listeners.push((0, listener));
-        Subscription(Box::new(|| ()))
+        Subscription::new(|| ())
     }
     fn last_sequence(&self) -> u64 {
         self.state().sequence

@@ -116,7 +116,14 @@ impl Server {
 
     fn furnish(self: &Arc<Self>) {
         let manager = self.manager();
-        manager.configure("default-password-policy", b"");
+        // Hashing is what the tests of `auth` are for; here it only takes time.
+        let scheme = ConfigChange {
+            operation: ModifyOperation::Replace,
+            attribute: "ds-cfg-default-password-storage-scheme".to_owned(),
+            values: vec![b"cn=Salted SHA-512,cn=Password Storage Schemes,cn=config".to_vec()],
+        };
+        let policy = "cn=Default Password Policy,cn=Password Policies,cn=config";
+        self.directory.config.modify(policy, &[scheme]).unwrap();
         manager.add(SUFFIX, &[("objectClass", &["domain"])]).code(ResultCode::SUCCESS);
         for (dn, ou) in [
             ("ou=tokens,dc=cts,dc=example,dc=com", "tokens"),
@@ -427,11 +434,8 @@ impl Client {
         self.search(&Search { scope: Scope::Subtree, filter, attributes, ..Search::base(SUFFIX) }, controls)
     }
 
-    /// Sets a property of the global configuration; none if the value is empty.
+    /// Sets a property of the global configuration.
     pub(super) fn configure(&self, property: &str, value: &[u8]) {
-        if value.is_empty() {
-            return;
-        }
         let change = ConfigChange {
             operation: ModifyOperation::Replace,
             attribute: format!("ds-cfg-{property}"),

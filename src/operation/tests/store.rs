@@ -264,7 +264,7 @@ impl TokenStore for MemoryStore {
 
     fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
         self.listeners.lock().unwrap().push(listener);
-        Subscription(Box::new(|| ()))
+        Subscription::new(|| ())
     }
 
     fn last_sequence(&self) -> u64 {

@@ -46,7 +46,7 @@ fn what_a_client_leaves_out_is_completed() {
     assert_eq!(answer.entry().values("objectClass"), ["organizationalUnit", "top"]);
     let answer = manager.read(USER, &["uid", "userPassword", "ds-privilege-name"]);
     assert_eq!(answer.entry().values("uid"), ["openam_cts"]);
-    assert!(answer.entry().values("userPassword")[0].starts_with("{PBKDF2-HMAC-SHA256}"));
+    assert!(answer.entry().values("userPassword")[0].starts_with("{SSHA512}"));
     assert_eq!(answer.entry().values("ds-privilege-name").len(), 4);
     manager.configure("add-missing-rdn-attributes", b"false");
     let classes: &[(&str, &[&str])] = &[("objectClass", &["organizationalUnit"]), ("ou", &["x"])];
