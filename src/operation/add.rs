@@ -111,7 +111,7 @@ impl Prepared {
         }
         match &self.controls.assertion {
             Some(assertion) => {
-                let context = Children { store: &**exchange.store(), schema: &exchange.schema };
+                let context = Children { directory: exchange.directory(), schema: &exchange.schema };
                 pipeline::assert_holds(assertion, sight, &whole, &self.target, &context)
             }
             None => Ok(()),

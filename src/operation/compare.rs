@@ -46,7 +46,7 @@ fn decide(
     if !exchange.sight.may(Right::Compare, &entry, &key, name) {
         return Err(outcome::denied("the requester may not compare this attribute"));
     }
-    let context = Children { store: &*directory.store, schema: &schema };
+    let context = Children { directory: &directory, schema: &schema };
     if let Some(assertion) = &controls.assertion {
         let assertion = Condition::of(assertion, &schema);
         pipeline::assert_holds(&assertion, &exchange.sight, &entry, &key, &context)?;

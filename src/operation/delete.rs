@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::answer::Exchange;
-use super::outcome;
 use super::pipeline::{self, WriteControls};
 use super::place::{self, Place};
 use super::search::Children;
 use super::sight::Sight;
+use super::{Directory, outcome};
 use crate::access::{Privilege, Right};
-use crate::backend::{ChangeKind, TokenStore};
+use crate::backend::ChangeKind;
 use crate::entry::StoredEntry;
 use crate::protocol::message::{Operation, Request};
 use crate::protocol::result::LdapResult;
@@ -27,7 +27,7 @@ pub(super) fn serve(mut exchange: Exchange) {
                 sight: exchange.sight.clone(),
                 controls: controls.clone(),
                 schema: Arc::clone(&exchange.schema),
-                store: Arc::clone(exchange.store()),
+                directory: Arc::clone(exchange.directory()),
             };
             let subtree = controls.is_subtree;
             let check = Box::new(move |entry: &Arc<StoredEntry>| check.decide(entry));
@@ -61,7 +61,7 @@ struct Check {
     sight: Sight,
     controls: WriteControls,
     schema: Arc<Schema>,
-    store: Arc<dyn TokenStore>,
+    directory: Arc<Directory>,
 }
 
 impl Check {
@@ -81,14 +81,14 @@ impl Check {
         };
         if !self.sight.may_entry(Right::Delete, entry, key) {
             let why = outcome::denied("the requester may not delete the entry");
-            return Err(pipeline::refuse(&self.sight, entry, key, &*self.store, why));
+            return Err(pipeline::refuse(&self.sight, entry, key, &*self.directory.store, why));
         }
         if entry.is_a("ldapSubentry") && !self.sight.has(Privilege::SubentryWrite) {
             return Err(outcome::missing_privilege(Privilege::SubentryWrite, "deleting a subentry"));
         }
         match self.controls.assertion.as_ref().filter(|_| is_target) {
             Some(assertion) => {
-                let context = Children { store: &*self.store, schema: &self.schema };
+                let context = Children { directory: &self.directory, schema: &self.schema };
                 pipeline::assert_holds(assertion, &self.sight, entry, key, &context)
             }
             None => Ok(()),

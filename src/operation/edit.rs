@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::outcome;
 use super::pipeline::{self, WriteControls};
 use super::search::Children;
 use super::sight::Sight;
 use super::stamp::Stamp;
+use super::{Directory, outcome};
 use crate::access::{Privilege, Right};
-use crate::backend::{Edit, TokenStore, Verdict};
+use crate::backend::{Edit, Verdict};
 use crate::entry::{Edited, PreparedModifications, StoredEntry, encoded_attributes, lacks_rdn_value};
 use crate::name::Rdn;
 use crate::protocol::message::ModifyOperation;
@@ -24,7 +24,7 @@ pub(super) struct ContentEdit {
     pub(super) sight: Sight,
     pub(super) controls: WriteControls,
     pub(super) schema: Arc<Schema>,
-    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) directory: Arc<Directory>,
     pub(super) modifications: PreparedModifications,
     pub(super) stamp: Stamp,
     /// The RDN the entry has afterwards.
@@ -39,7 +39,7 @@ impl Edit for ContentEdit {
     fn decide(&mut self, current: &Arc<StoredEntry>) -> Result<Option<Verdict>, LdapResult> {
         self.check_access(current)?;
         if let Some(assertion) = &self.controls.assertion {
-            let context = Children { store: &*self.store, schema: &self.schema };
+            let context = Children { directory: &self.directory, schema: &self.schema };
             pipeline::assert_holds(assertion, &self.sight, current, &self.target, &context)?;
         }
         let Some(mut edited) = self.apply(current, &self.modifications)? else { return Ok(None) };
@@ -88,12 +88,12 @@ impl ContentEdit {
             if !is_granted {
                 let text = format!("the requester may not write attribute {name} of the entry");
                 let why = LdapResult::with(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text);
-                return Err(pipeline::refuse(sight, current, key, &*self.store, why));
+                return Err(pipeline::refuse(sight, current, key, &*self.directory.store, why));
             }
         }
         if self.is_move && !sight.may_entry(Right::Export, current, key) {
             let why = outcome::denied("the requester may not move the entry away (export)");
-            return Err(pipeline::refuse(sight, current, key, &*self.store, why));
+            return Err(pipeline::refuse(sight, current, key, &*self.directory.store, why));
         }
         self.check_subentry(current)
     }

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::answer::Exchange;
+use super::identity::Account;
 use super::modify::{Prepared, check_password_change, first_rdn};
 use super::pipeline::{self, WriteControls};
+use super::place::{self, Place};
 use super::{Served, bind, identity, outcome, password};
 use crate::auth::{Secret, random_password};
+use crate::ber::tag;
+use crate::ber::write::{header, integer};
 use crate::entry::PreparedModifications;
+use crate::protocol::encode;
 use crate::protocol::extended::password_modify::{self, PasswordModify};
 use crate::protocol::extended::{ExtendedKind, ValueError, whoami};
-use crate::protocol::message::{ExtendedRequest, ModifyOperation, Operation};
+use crate::protocol::message::{ExtendedRequest, Modifications, ModifyOperation, ModifyRequest, Operation};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::NormalizedDn;
 
@@ -66,10 +71,13 @@ fn begin(exchange: &Exchange, asked: &ExtendedRequest<'_>) -> Result<Begun, Ldap
 async fn change_password(mut exchange: Exchange, wish: PasswordModify) {
     match prepare(&mut exchange, wish).await {
         Err(result) => exchange.finish(&result),
-        Ok((prepared, generated)) => {
+        Ok((change, generated)) => {
             exchange.extended_value =
                 generated.map(|password| password_modify::response_value(password.expose()));
-            prepared.submit(exchange);
+            match change {
+                PasswordChange::Stored(prepared) => prepared.submit(exchange),
+                PasswordChange::Made(result) => exchange.finish(&result),
+            }
         }
     }
 }
@@ -77,7 +85,7 @@ async fn change_password(mut exchange: Exchange, wish: PasswordModify) {
 async fn prepare(
     exchange: &mut Exchange,
     wish: PasswordModify,
-) -> Result<(Prepared, Option<Secret>), LdapResult> {
+) -> Result<(PasswordChange, Option<Secret>), LdapResult> {
     let directory = Arc::clone(exchange.directory());
     let who = Arc::clone(&exchange.sight.who);
     let account = match wish.user.as_deref().filter(|user| !user.is_empty()) {
@@ -118,11 +126,6 @@ async fn prepare(
         return Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
     }
     check_password_change(exchange, &account.key)?;
-    let Some(entry) = &account.entry else {
-        let text = "the password of a root user is changed in its entry below cn=Root DNs,cn=config";
-        return Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
-    };
-    pipeline::writable(exchange)?;
     let (password, generated) = match wish.new {
         Some(new) => (password::take(&directory, &new)?.unwrap_or_else(|| Secret::new(new)), None),
         None => {
@@ -130,6 +133,10 @@ async fn prepare(
             (made.clone(), Some(made))
         }
     };
+    let Some(entry) = &account.entry else {
+        return Ok((PasswordChange::Made(change_root(exchange, &account, &password)), generated));
+    };
+    pipeline::writable(exchange)?;
     let encoded = password::encode(&directory, vec![Some(password)]).await?;
     let mut modifications = PreparedModifications::default();
     let values = encoded.iter().flatten().map(Vec::as_slice);
@@ -139,5 +146,32 @@ async fn prepare(
     let rdn = first_rdn(entry.dn())?;
     let prepared =
         Prepared { target: account.key.clone(), rdn, modifications, controls: WriteControls::default() };
-    Ok((prepared, generated))
+    Ok((PasswordChange::Stored(prepared), generated))
+}
+
+/// How far a change of a password is.
+enum PasswordChange {
+    /// To be made in the store.
+    Stored(Prepared),
+    /// Made, or refused, by the configuration.
+    Made(LdapResult),
+}
+
+/// Changes the password of a root user, whose entry is in the configuration, which hashes by itself.
+fn change_root(exchange: &Exchange, account: &Account, password: &Secret) -> LdapResult {
+    let directory = exchange.directory();
+    let Place::Virtual(backend) = place::of(directory, &account.key) else {
+        return LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, "the configuration is not served");
+    };
+    let values = || std::iter::once(password.expose());
+    let mut list = BytesMut::new();
+    header(&mut list, tag::SEQUENCE, 3 + encode::attribute_len(password::ATTRIBUTE, values()));
+    integer(&mut list, tag::ENUMERATED, ModifyOperation::Replace.number().into());
+    encode::attribute(&mut list, password::ATTRIBUTE, values());
+    match Modifications::parse(&list) {
+        Ok(changes) => {
+            backend.modify(directory, &exchange.sight.who, &ModifyRequest { dn: &account.dn, changes })
+        }
+        Err(_) => LdapResult::new(ResultCode::OTHER, "the modification cannot be encoded"),
+    }
 }

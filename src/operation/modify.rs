@@ -46,7 +46,7 @@ impl Prepared {
             sight: exchange.sight.clone(),
             controls: self.controls.clone(),
             schema: Arc::clone(&exchange.schema),
-            store: Arc::clone(exchange.store()),
+            directory: Arc::clone(exchange.directory()),
             modifications: self.modifications,
             stamp: Stamp::now(&exchange),
             rdn: self.rdn,

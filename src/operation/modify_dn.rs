@@ -78,7 +78,7 @@ fn prepare(
         sight: exchange.sight.clone(),
         controls: WriteControls::of(&controls, &schema),
         schema,
-        store: Arc::clone(&directory.store),
+        directory,
         modifications,
         stamp: Stamp::now(exchange),
         rdn: new_rdn,

@@ -138,7 +138,7 @@ fn read(
     match exchange.sight.of(entry, key) {
         None => control(entry.dn(), &[]),
         Some(readable) => {
-            let context = Children { store: &**exchange.store(), schema };
+            let context = Children { directory: exchange.directory(), schema };
             let view = View { selection, values: None, schema, context: &context };
             view.project(&exchange.sight, &readable, entry, |slices| control(entry.dn(), slices))
         }

@@ -36,6 +36,11 @@ impl Condition {
         Self { filter: Arc::new(compiled), asked, is_idle }
     }
 
+    /// Whether it asks nothing: who sees an entry may ask it.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.is_idle
+    }
+
     /// Whether it is true of the entry, whoever asks.
     pub(super) fn is_true(&self, entry: &StoredEntry, context: &dyn EntryContext) -> bool {
         self.is_idle || self.filter.evaluate_with(entry, context) == Tri::True

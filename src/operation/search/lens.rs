@@ -3,23 +3,28 @@
 use std::sync::Arc;
 
 use crate::access::Readable;
-use crate::backend::TokenStore;
 use crate::entry::{EntryContext, Selection, StoredEntry, ValuesFilter};
+use crate::operation::Directory;
 use crate::operation::answer::Exchange;
+use crate::operation::place::{self, Place};
 use crate::operation::sight::{Condition, Sight, View};
 use crate::protocol::encode::ResponseControl;
 use crate::protocol::message::Scope;
 use crate::schema::{NormalizedDn, Schema};
 
-/// Counts children through the store.
+/// Counts children through the store; of entries that are made, nobody keeps count.
 pub(in crate::operation) struct Children<'a> {
-    pub(in crate::operation) store: &'a dyn TokenStore,
+    pub(in crate::operation) directory: &'a Directory,
     pub(in crate::operation) schema: &'a Schema,
 }
 
 impl EntryContext for Children<'_> {
     fn children(&self, entry: &StoredEntry) -> Option<u64> {
-        Some(self.store.children(&NormalizedDn::parse(entry.dn(), self.schema).ok()?))
+        let key = NormalizedDn::parse(entry.dn(), self.schema).ok()?;
+        match place::of(self.directory, &key) {
+            Place::Stored => Some(self.directory.store.children(&key)),
+            Place::Virtual(_) => None,
+        }
     }
 }
 
@@ -57,10 +62,11 @@ impl Lens {
         key: &'a NormalizedDn,
         context: &dyn EntryContext,
     ) -> Option<Readable<'a>> {
-        let is_found = self.kind_is_wanted(entry)
-            && self.filter.is_true(entry, context)
-            && sight.may_ask(&self.filter, entry, key);
-        if is_found { sight.of(entry, key) } else { None }
+        if !self.kind_is_wanted(entry) || !self.filter.is_true(entry, context) {
+            return None;
+        }
+        let readable = sight.of(entry, key)?;
+        (self.filter.is_idle() || sight.may_ask(&self.filter, entry, key)).then_some(readable)
     }
 
     /// Sends an entry that was found.
@@ -74,7 +80,7 @@ impl Lens {
     ) {
         let directory = Arc::clone(exchange.directory());
         let schema = Arc::clone(&exchange.schema);
-        let context = Children { store: &*directory.store, schema: &schema };
+        let context = Children { directory: &directory, schema: &schema };
         let view = View {
             selection: &self.selection,
             values: self.values.as_ref(),

@@ -153,7 +153,7 @@ fn prepare(
     if !is_all {
         let base = visible(exchange, &lens, found.entry.as_ref(), search.base)?;
         if let Some(assertion) = &controls.assertion {
-            let context = Children { store: &*directory.store, schema: &schema };
+            let context = Children { directory: &directory, schema: &schema };
             let assertion = Condition::of(assertion, &schema);
             pipeline::assert_holds(&assertion, &exchange.sight, base, &lens.base, &context)?;
         }
@@ -202,7 +202,7 @@ fn base_only(
 ) -> Result<Plan, LdapResult> {
     let directory = Arc::clone(exchange.directory());
     let schema = Arc::clone(&exchange.schema);
-    let context = Children { store: &*directory.store, schema: &schema };
+    let context = Children { directory: &directory, schema: &schema };
     let wanted = controls.paged.as_ref().is_none_or(|page| page.size > 0 && page.cookie.is_empty());
     if wanted {
         let sight = exchange.sight.clone();

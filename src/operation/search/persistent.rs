@@ -194,7 +194,7 @@ impl Listener {
         let directory = Arc::clone(exchange.directory());
         let schema = Arc::clone(&exchange.schema);
         let sight = Sight { who: Arc::clone(&exchange.sight.who), access: directory.access.current() };
-        let context = Children { store: &*directory.store, schema: &schema };
+        let context = Children { directory: &directory, schema: &schema };
         let is_found = |entry: &StoredEntry, key: &NormalizedDn| {
             self.lens.covers(key) && self.lens.finds(&sight, entry, key, &context).is_some()
         };

@@ -152,7 +152,7 @@ impl Run {
     fn step(&mut self, budget: usize, is_first: bool) -> Step {
         let directory = Arc::clone(self.exchange.directory());
         let schema = Arc::clone(&self.exchange.schema);
-        let context = Children { store: &*directory.store, schema: &schema };
+        let context = Children { directory: &directory, schema: &schema };
         let sight = self.exchange.sight.clone();
         let mut left = budget;
         loop {
