@@ -2,9 +2,34 @@
 //!
 //! `operation` sees [`TokenStore`] alone and stays ignorant of what answers.
 
+mod apply;
+mod build;
+mod cache;
+mod dataset;
+mod execute;
+mod explain;
+mod index;
+mod index_store;
+mod memory;
+mod open;
+mod overlay;
+mod packed;
+mod pipeline;
+mod plan;
+mod record;
+mod replay;
 mod store;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use index_store::{Batch, EntryId, Estimate, IndexStore, SharedStore, Slot, TreeId, Visit, Write};
+pub use memory::MemoryStore;
+pub use open::{Backend, BackendOptions, BackendStats};
 
 pub use store::{
-    Candidate, Candidates, Change, ChangeError, ChangeKind, ChangeListener, Committed, Edit, IndexConfig,
-    IndexType, NewEntry, PlanReport, Query, Resume, StoreError, Subscription, TokenStore, Verdict,
+    Candidate, Candidates, Change, ChangeError, ChangeKind, ChangeListener, Committed, Edit, EntryCheck,
+    IndexConfig, IndexType, NewEntry, ParentCheck, PlanReport, Query, Resume, StoreError, Subscription,
+    TokenStore, Verdict,
 };

@@ -100,6 +100,12 @@ pub trait Edit: Send {
     fn decide(&mut self, current: &Arc<StoredEntry>) -> Result<Option<Verdict>, LdapResult>;
 }
 
+/// A last look at the parent of an entry to be added; none for a suffix entry.
+pub type ParentCheck = Box<dyn FnMut(Option<&Arc<StoredEntry>>) -> Result<(), LdapResult> + Send>;
+
+/// A look at an entry to be deleted.
+pub type EntryCheck = Box<dyn FnMut(&Arc<StoredEntry>) -> Result<(), LdapResult> + Send>;
+
 /// What is to be done to the target.
 pub enum ChangeKind {
     /// Adds an entry. The sequencer refuses: 68 if the DN is taken, 32 (with the matched DN) if there is no parent.
@@ -108,14 +114,14 @@ pub enum ChangeKind {
         /// The entry.
         entry: NewEntry,
         /// A last look at the parent.
-        check: Option<Box<dyn FnMut(Option<&Arc<StoredEntry>>) -> Result<(), LdapResult> + Send>>,
+        check: Option<ParentCheck>,
     },
     /// Changes content. 32 if there is no entry.
     Modify(Box<dyn Edit>),
     /// Deletes the entry; 32 if there is none; 66 if it has children, unless `subtree`.
     Delete {
         /// Looks at each entry that goes, the target first; may refuse.
-        check: Box<dyn FnMut(&Arc<StoredEntry>) -> Result<(), LdapResult> + Send>,
+        check: EntryCheck,
         /// Deletes everything below too (children first), as individual changes of one group, all or nothing.
         subtree: bool,
     },

@@ -17,7 +17,8 @@ thread_local! {
 }
 
 impl Node {
-    pub(super) fn evaluate(&self, entry: &StoredEntry, context: &dyn EntryContext) -> Tri {
+    /// What a part of a filter says of one version of an entry.
+    pub(crate) fn evaluate(&self, entry: &StoredEntry, context: &dyn EntryContext) -> Tri {
         match self {
             Self::And(nodes) => {
                 let mut result = Tri::True;

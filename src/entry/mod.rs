@@ -9,6 +9,7 @@ mod apply;
 mod builder;
 mod evaluate;
 mod filter;
+mod filter_print;
 mod list;
 mod modify;
 mod naming;
@@ -28,5 +29,5 @@ pub use stored::{EntryError, EntryParts, EntryUuid, StoredEntry};
 pub use target::{EntryContext, NoContext, structural_class};
 
 pub(crate) use filter::{Key, Node, Parts, Test, TestKind, TestScope};
-pub(crate) use list::{attributes as encoded_attributes, find as find_encoded};
-pub(crate) use target::Virtual;
+pub(crate) use list::attributes as encoded_attributes;
+pub(crate) use target::{Virtual, virtual_value};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -79,6 +79,13 @@ const DSYNC: u32 = 0o10_000;
 const ZEROS: usize = 1 << 20;
 
 impl OsDisk {
+    /// As [`OsDisk::new`], but the directory is made, with those above it and for the owner alone, if it is not there.
+    pub fn create(directory: impl Into<PathBuf>) -> io::Result<Self> {
+        let directory = directory.into();
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        Ok(Self::new(directory))
+    }
+
     /// The directory must exist.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), direct: Arc::new(AtomicBool::new(true)) }

@@ -1,0 +1,221 @@
+//! The index store in memory: the default.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+
+use super::StoreError;
+use super::index_store::{Batch, EntryId, Estimate, IndexStore, Slot, TreeId, Visit, Write};
+use super::packed::PackedTree;
+
+/// Parts of the entry table, each with its own lock; a power of two.
+const SHARDS: usize = 64;
+
+/// Spreads consecutive ids over a hash table.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for octet in bytes {
+            self.write_u64(self.0 ^ u64::from(*octet));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let product = u128::from(number ^ 0x9e37_79b9_7f4a_7c15)
+            .wrapping_mul(0xa076_1d64_78bd_642f_e703_7ed1_a0b4_28db);
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
+/// A map keyed by entry ids.
+pub(crate) type IdMap<V> = HashMap<u64, V, BuildHasherDefault<IdHasher>>;
+
+#[derive(Debug)]
+struct Tree {
+    name: String,
+    keys: Arc<RwLock<PackedTree>>,
+}
+
+/// Everything in memory, gone when the process ends.
+#[derive(Debug)]
+pub struct MemoryStore {
+    trees: ArcSwap<Vec<Option<Arc<Tree>>>>,
+    /// Held while the list of trees changes.
+    changing: Mutex<()>,
+    table: Vec<RwLock<IdMap<Slot>>>,
+    entries: AtomicU64,
+    applied: AtomicU64,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self {
+            trees: ArcSwap::default(),
+            changing: Mutex::new(()),
+            table: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            entries: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+        }
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn shard(&self, id: EntryId) -> Option<&RwLock<IdMap<Slot>>> {
+        self.table.get(id.0 as usize % SHARDS)
+    }
+
+    fn with<T>(&self, tree: TreeId, read: impl FnOnce(&PackedTree) -> T) -> Option<T> {
+        let trees = self.trees.load();
+        let tree = trees.get(tree.0 as usize)?.as_ref()?;
+        Some(read(&tree.keys.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn change(&self, tree: TreeId, write: impl FnOnce(&mut PackedTree)) {
+        let trees = self.trees.load();
+        if let Some(Some(tree)) = trees.get(tree.0 as usize) {
+            write(&mut tree.keys.write().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+impl IndexStore for MemoryStore {
+    fn tree(&self, name: &str) -> Result<TreeId, StoreError> {
+        let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let trees = self.trees.load_full();
+        let found = trees.iter().position(|tree| tree.as_ref().is_some_and(|tree| tree.name == name));
+        let at = match found {
+            Some(at) => at,
+            None => {
+                let mut grown = Vec::clone(&trees);
+                grown.push(Some(Arc::new(Tree { name: name.to_owned(), keys: Arc::default() })));
+                self.trees.store(Arc::new(grown));
+                trees.len()
+            }
+        };
+        u32::try_from(at).map(TreeId).map_err(|_| StoreError::Unwilling("too many trees".into()))
+    }
+
+    fn drop_tree(&self, tree: TreeId) -> Result<(), StoreError> {
+        let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trees = Vec::clone(&self.trees.load());
+        if let Some(slot) = trees.get_mut(tree.0 as usize) {
+            *slot = None;
+        }
+        self.trees.store(Arc::new(trees));
+        Ok(())
+    }
+
+    fn slot(&self, id: EntryId) -> Result<Option<Slot>, StoreError> {
+        let Some(shard) = self.shard(id) else { return Ok(None) };
+        Ok(shard.read().unwrap_or_else(PoisonError::into_inner).get(&id.0).copied())
+    }
+
+    fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    fn ids(&self, token: u64, _limit: usize, out: &mut Vec<EntryId>) -> Result<Option<u64>, StoreError> {
+        let Some(shard) = self.table.get(token as usize) else { return Ok(None) };
+        out.extend(shard.read().unwrap_or_else(PoisonError::into_inner).keys().map(|&id| EntryId(id)));
+        Ok(Some(token + 1))
+    }
+
+    fn get(&self, tree: TreeId, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        let found = self.with(tree, |keys| keys.get(key).map(visit).is_some());
+        Ok(found.unwrap_or(false))
+    }
+
+    fn range(
+        &self,
+        tree: TreeId,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visit,
+    ) -> Result<(), StoreError> {
+        self.with(tree, |keys| keys.range(from, to, |key, value| visit(key, value) == Visit::Continue));
+        Ok(())
+    }
+
+    fn estimate(
+        &self,
+        tree: TreeId,
+        from: &[u8],
+        to: Option<&[u8]>,
+        bound: u64,
+    ) -> Result<Estimate, StoreError> {
+        let bound = usize::try_from(bound).unwrap_or(usize::MAX);
+        let (keys, is_more) = self.with(tree, |keys| keys.estimate(from, to, bound)).unwrap_or((0, false));
+        Ok(Estimate { keys: keys as u64, is_more })
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
+        for write in batch.writes() {
+            match write {
+                Write::Put(tree, key, value) => self.change(tree, |keys| keys.insert(key, value)),
+                Write::Remove(tree, key) => self.change(tree, |keys| {
+                    keys.remove(key);
+                }),
+                Write::Slot(id, slot) => {
+                    let Some(shard) = self.shard(id) else { continue };
+                    let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+                    if shard.insert(id.0, slot).is_none() {
+                        self.entries.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Write::Children(id, children) => {
+                    let Some(shard) = self.shard(id) else { continue };
+                    if let Some(slot) = shard.write().unwrap_or_else(PoisonError::into_inner).get_mut(&id.0) {
+                        slot.children = children;
+                    }
+                }
+                Write::Forget(id) => {
+                    let Some(shard) = self.shard(id) else { continue };
+                    let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+                    if shard.remove(&id.0).is_some() {
+                        self.entries.fetch_sub(1, Ordering::Relaxed);
+                        // A burst of short-lived entries must not leave its table behind.
+                        if shard.capacity() > 1024 && shard.len() < shard.capacity() / 8 {
+                            let kept = shard.len() * 2;
+                            shard.shrink_to(kept);
+                        }
+                    }
+                }
+            }
+        }
+        self.applied.fetch_max(batch.applied, Ordering::Release);
+        Ok(())
+    }
+
+    fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    fn memory(&self) -> Vec<(String, u64)> {
+        let slots: usize = self
+            .table
+            .iter()
+            .map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).capacity() * 8 / 7)
+            .sum();
+        let octets = slots * (size_of::<(u64, Slot)>() + 1);
+        let mut all = vec![("entries".to_owned(), octets as u64)];
+        for tree in self.trees.load().iter().flatten() {
+            let keys = tree.keys.read().unwrap_or_else(PoisonError::into_inner);
+            all.push((tree.name.clone(), keys.memory() as u64));
+        }
+        all
+    }
+}

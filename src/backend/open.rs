@@ -1,0 +1,370 @@
+//! A store of entries on a directory: opening, serving, closing.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::build::build;
+use super::dataset;
+use super::execute::Executor;
+use super::index::IndexSet;
+use super::memory::MemoryStore;
+use super::pipeline::{Pipeline, Shared};
+use super::plan::Plan;
+use super::replay::Replay;
+use super::store::{
+    Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Resume, StoreError, Subscription,
+    TokenStore,
+};
+use super::stream::Stream;
+use super::view::{View, parent_key, store_error};
+use crate::changelog::{CsnGenerator, Incarnation, Origin, ReplicaId};
+use crate::clock::Clock;
+use crate::entry::StoredEntry;
+use crate::log::{Disk, Durability, Log, LogStats, Options, OsDisk, Recovered};
+use crate::schema::{NormalizedDn, SchemaStore};
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct BackendOptions {
+    /// The directory of the data (`db`); made with mode 0700 if it is not there.
+    pub directory: PathBuf,
+    /// Base DNs.
+    pub suffixes: Vec<String>,
+    /// The indexes; later ones come by [`TokenStore::set_indexes`].
+    pub indexes: Vec<IndexConfig>,
+    /// When a change is acknowledged.
+    pub durability: Durability,
+    /// Octets of entries kept in memory.
+    pub cache_bytes: usize,
+    /// Octets of a log segment: a multiple of 4096; bounds the largest change.
+    pub segment_bytes: u32,
+    /// This server's replica id, not 0.
+    pub replica: u16,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The schema, for names and index keys.
+    pub schema: Arc<SchemaStore>,
+}
+
+impl BackendOptions {
+    /// The defaults: acknowledged means on disk, 256 MiB of cache, replica 1, no indexes.
+    pub fn new(
+        directory: impl Into<PathBuf>,
+        suffixes: Vec<String>,
+        clock: Arc<dyn Clock>,
+        schema: Arc<SchemaStore>,
+    ) -> Self {
+        Self {
+            directory: directory.into(),
+            suffixes,
+            indexes: Vec::new(),
+            durability: Durability::Group,
+            cache_bytes: 256 << 20,
+            segment_bytes: 64 << 20,
+            replica: 1,
+            clock,
+            schema,
+        }
+    }
+}
+
+impl std::fmt::Debug for BackendOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackendOptions")
+            .field("directory", &self.directory)
+            .field("suffixes", &self.suffixes)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the store counts, for `cn=monitor`.
+#[derive(Debug, Clone, Default)]
+pub struct BackendStats {
+    /// Entries.
+    pub entries: u64,
+    /// Changes applied since the start.
+    pub changes: u64,
+    /// Changes refused by a check.
+    pub refused: u64,
+    /// Groups committed.
+    pub groups: u64,
+    /// Changes that wait for the sequencer.
+    pub waiting: u64,
+    /// Reads answered from the cache.
+    pub cache_hits: u64,
+    /// Reads that went to the log.
+    pub cache_misses: u64,
+    /// Octets of entries in the cache.
+    pub cache_bytes: u64,
+    /// The log's counters.
+    pub log: LogStats,
+}
+
+/// The store: the log, the view of it in memory, and the threads that make changes. Dropping it closes it.
+pub struct Backend {
+    shared: Arc<Shared>,
+    pipeline: Pipeline,
+    schema: Arc<SchemaStore>,
+    recovered: Recovered,
+    dataset_id: [u8; 16],
+    next_listener: AtomicU64,
+    /// Held while the set of indexes changes; the builders' threads.
+    builders: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    is_closed: AtomicBool,
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backend").field("entries", &self.shared.view.store.entries()).finish_non_exhaustive()
+    }
+}
+
+impl Backend {
+    /// Opens the store in a directory, or begins one: the log is replayed and the view is made of what is left.
+    ///
+    /// Fails if the log belongs to another data set or another version, or cannot be read. A log with damaged records
+    /// opens, but takes no writes; [`Self::recovered`] says what is lost.
+    pub fn open(options: &BackendOptions) -> Result<Self, StoreError> {
+        let disk = |directory: PathBuf| {
+            OsDisk::create(&directory)
+                .map_err(|error| StoreError::Io(format!("cannot make {}: {error}", directory.display())))
+        };
+        let home = disk(options.directory.clone())?;
+        let log = disk(options.directory.join("log"))?;
+        Self::open_on(&home, Arc::new(log), options)
+    }
+
+    /// Opens the store on given disks: one for the data-set id, one for the log.
+    pub fn open_on(
+        home: &dyn Disk,
+        log: Arc<dyn Disk>,
+        options: &BackendOptions,
+    ) -> Result<Self, StoreError> {
+        let dataset_id = dataset::id(home)?;
+        let schema = options.schema.current();
+        let mut suffixes = Vec::with_capacity(options.suffixes.len());
+        for suffix in &options.suffixes {
+            let key = NormalizedDn::parse(suffix, &schema)
+                .map_err(|error| StoreError::Unwilling(format!("the base DN {suffix}: {error}")))?;
+            suffixes.push((suffix.clone(), key));
+        }
+        let replica = ReplicaId::new(options.replica)
+            .ok_or_else(|| StoreError::Unwilling("the replica id is a number from 1 to 65535".into()))?;
+        let mut replay = Replay::new(CsnGenerator::new(Origin { replica, incarnation: Incarnation::ONE }));
+        let mut log_options = Options::new(dataset_id);
+        log_options.durability = options.durability;
+        log_options.segment_size = options.segment_bytes;
+        let (log, writer, recovered) = Log::open(log, log_options, &mut |record| replay.take(&record))
+            .map_err(|error| store_error(&error))?;
+        let view = View::new(Arc::new(MemoryStore::new()), log, options.cache_bytes, suffixes)?;
+        let indexes = IndexSet::build(&options.indexes, &schema, &IndexSet::default(), &*view.store)?;
+        view.indexes.store(Arc::new(indexes));
+        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8));
+        let start = replay.finish(&view, &schema, dataset_id, threads)?;
+        view.indexes.load().indexes.iter().for_each(|index| index.progress.finish());
+        let view = Arc::new(view);
+        let shared = Arc::new(Shared::new(Arc::clone(&view)));
+        if let Some(cut) = &recovered.cut {
+            tracing::warn!(
+                segment = cut.segment,
+                offset = cut.offset,
+                "an unfinished tail of the log was cut"
+            );
+        }
+        if let Some(damage) = recovered.damage.first() {
+            shared.poison(format!("the log is damaged: {damage}"));
+        }
+        let executor = Executor::new(view, Arc::clone(&options.clock), start);
+        let pipeline = Pipeline::start(Arc::clone(&shared), executor, writer)?;
+        Ok(Self {
+            shared,
+            pipeline,
+            schema: Arc::clone(&options.schema),
+            recovered,
+            dataset_id,
+            next_listener: AtomicU64::new(1),
+            builders: Mutex::new(Vec::new()),
+            is_closed: AtomicBool::new(false),
+        })
+    }
+
+    /// What opening found in the log.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// The identity of the data set.
+    pub fn dataset_id(&self) -> [u8; 16] {
+        self.dataset_id
+    }
+
+    /// Why the store takes no writes, if it takes none.
+    pub fn unwilling(&self) -> Option<StoreError> {
+        self.shared.unwilling()
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> BackendStats {
+        let view = &self.shared.view;
+        let counters = &self.shared.counters;
+        let (cache_hits, cache_misses, cache_bytes) = view.cache.counts();
+        BackendStats {
+            entries: view.store.entries(),
+            changes: counters.changes.load(Ordering::Relaxed),
+            refused: counters.refused.load(Ordering::Relaxed),
+            groups: counters.groups.load(Ordering::Relaxed),
+            waiting: self.pipeline.waiting() as u64,
+            cache_hits,
+            cache_misses,
+            cache_bytes,
+            log: view.log.stats(),
+        }
+    }
+
+    /// Octets of memory by tree; walks all trees.
+    pub fn memory(&self) -> Vec<(String, u64)> {
+        self.shared.view.store.memory()
+    }
+
+    /// Refuses new changes, executes and acknowledges those that wait, syncs the log and ends the threads.
+    pub fn close(&self) {
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.shared.closing.store(true, Ordering::Release);
+        let builders = std::mem::take(&mut *self.builders.lock().unwrap_or_else(PoisonError::into_inner));
+        for builder in builders {
+            let _ = builder.join();
+        }
+        self.pipeline.close();
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl TokenStore for Backend {
+    fn suffixes(&self) -> Vec<(String, NormalizedDn)> {
+        self.shared.view.suffixes.clone()
+    }
+
+    fn get(&self, dn: &NormalizedDn) -> Result<Option<Arc<StoredEntry>>, StoreError> {
+        let view = &self.shared.view;
+        match view.find(dn.as_bytes())? {
+            Some(id) => Ok(view.current(id)?.map(|(_, entry)| entry)),
+            None => Ok(None),
+        }
+    }
+
+    fn deepest(&self, dn: &NormalizedDn) -> String {
+        let view = &self.shared.view;
+        let mut above = dn.as_bytes();
+        while !above.is_empty() {
+            if let Ok(Some(id)) = view.find(above)
+                && let Ok(Some((_, entry))) = view.current(id)
+            {
+                return entry.dn().to_owned();
+            }
+            above = parent_key(above);
+        }
+        String::new()
+    }
+
+    fn children(&self, dn: &NormalizedDn) -> u64 {
+        let view = &self.shared.view;
+        let id = view.find(dn.as_bytes()).ok().flatten();
+        id.and_then(|id| view.store.slot(id).ok().flatten()).map_or(0, |slot| slot.children)
+    }
+
+    fn entries(&self) -> u64 {
+        self.shared.view.store.entries()
+    }
+
+    fn plan(&self, query: &Query) -> PlanReport {
+        let view = &self.shared.view;
+        match Plan::of(view, query, None) {
+            Ok(Some(plan)) => plan.report(view, query),
+            Ok(None) | Err(_) => PlanReport {
+                indexed: false,
+                unindexed_part: Some(query.filter.to_string()),
+                explanation: "the indexes cannot be read".to_owned(),
+            },
+        }
+    }
+
+    fn open(
+        &self,
+        query: &Query,
+        resume: Option<&Resume>,
+    ) -> Result<Option<Box<dyn Candidates>>, StoreError> {
+        let stream = Stream::open(&self.shared.view, query, resume)?;
+        Ok(stream.map(|stream| Box::new(stream) as Box<dyn Candidates>))
+    }
+
+    fn submit(&self, change: Change) {
+        self.pipeline.submit(change);
+    }
+
+    fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
+        let number = self.next_listener.fetch_add(1, Ordering::Relaxed);
+        self.shared.listeners.rcu(|listeners| {
+            let mut listeners = Vec::clone(listeners);
+            listeners.push((number, Arc::clone(&listener)));
+            listeners
+        });
+        let shared = Arc::downgrade(&self.shared);
+        Subscription::new(move || {
+            let Some(shared) = shared.upgrade() else { return };
+            shared.listeners.rcu(|listeners| {
+                let mut listeners = Vec::clone(listeners);
+                listeners.retain(|(one, _)| *one != number);
+                listeners
+            });
+        })
+    }
+
+    fn last_sequence(&self) -> u64 {
+        self.shared.view.store.applied()
+    }
+
+    fn set_indexes(&self, indexes: Vec<IndexConfig>) {
+        let mut builders = self.builders.lock().unwrap_or_else(PoisonError::into_inner);
+        builders.retain(|builder| !builder.is_finished());
+        let view = &self.shared.view;
+        let before = view.indexes.load_full();
+        let set = match IndexSet::build(&indexes, &self.schema.current(), &before, &*view.store) {
+            Ok(set) => Arc::new(set),
+            Err(error) => return tracing::error!(%error, "the indexes stay as they are"),
+        };
+        view.indexes.store(Arc::clone(&set));
+        for index in &before.indexes {
+            if !set.indexes.iter().any(|one| one.tree == index.tree)
+                && let Err(error) = view.store.drop_tree(index.tree)
+            {
+                tracing::error!(%error, index = %index.name, "an index cannot be dropped");
+            }
+        }
+        let is_new =
+            |index: &Arc<super::index::Index>| !before.indexes.iter().any(|one| one.tree == index.tree);
+        let wanted: Vec<_> = set.indexes.iter().filter(|index| is_new(index)).cloned().collect();
+        let Some(work) = self.pipeline.work().filter(|_| !wanted.is_empty()) else { return };
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new()
+            .name("index-build".to_owned())
+            .spawn(move || build(&shared, &wanted, &work));
+        match thread {
+            Ok(thread) => builders.push(thread),
+            Err(error) => tracing::error!(%error, "no thread to build indexes"),
+        }
+    }
+
+    fn index_states(&self) -> Vec<(String, String)> {
+        let indexes = self.shared.view.indexes.load();
+        indexes.indexes.iter().map(|index| (index.name.clone(), index.progress.to_string())).collect()
+    }
+}

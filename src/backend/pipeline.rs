@@ -1,0 +1,485 @@
+//! The way of a change: sequencer → logger → applier → notifier, each a thread, each working on a group while the
+//! next one is gathered.
+//!
+//! The sequencer executes changes and gathers a group for as long as the logger is busy: the running sync is the timer.
+//! The logger makes a group durable, the applier makes the view show it, tells the listeners and then acknowledges.
+//! So acknowledged means durable and visible. A refusal is answered in its place behind the changes it may have seen.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, select};
+
+use super::apply::Applier;
+use super::execute::{Effect, Executor, Performed};
+use super::index::Keys;
+use super::index_store::EntryId;
+use super::store::{Change, ChangeError, ChangeListener, Committed, StoreError};
+use super::view::{View, store_error};
+use crate::log::{Group, LogError, Place, RecordPlace, Writer};
+
+/// Changes that may wait for the sequencer; more are refused as busy.
+const WAITING: usize = 10_000;
+/// Changes of a group at the most.
+const GROUP_CHANGES: usize = 256;
+/// Octets of a group from which it takes no more changes.
+const GROUP_OCTETS: usize = 1 << 20;
+/// Groups that may wait to be notified; behind that the applier waits.
+const NOTIFIED_GROUPS: usize = 256;
+
+pub(crate) type Done = Box<dyn FnOnce(Result<Committed, ChangeError>) + Send>;
+
+/// What to tell the submitter of a change.
+pub(crate) enum Told {
+    /// The effect of this number.
+    Effect(usize),
+    /// This.
+    Result(Result<Committed, ChangeError>),
+}
+
+/// A group on its way.
+struct Executed {
+    number: u64,
+    era: u64,
+    group: Group,
+    effects: Vec<Effect>,
+    answers: Vec<(Told, Done)>,
+}
+
+/// What the applier is given to do, in order.
+pub(crate) enum Work {
+    /// A group that is durable, or that failed.
+    Group {
+        number: u64,
+        effects: Vec<Effect>,
+        answers: Vec<(Told, Done)>,
+        /// Where the effects' records are, or why they are nowhere.
+        places: Result<Vec<RecordPlace>, StoreError>,
+    },
+    /// Keys for indexes that are being built: id, place of the version they were made from, keys.
+    Index(Vec<(EntryId, Place, Keys)>),
+    /// Tells that everything before is applied.
+    Barrier(Sender<()>),
+}
+
+/// Counters for `cn=monitor`.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) changes: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) groups: AtomicU64,
+}
+
+/// What all threads share.
+pub(crate) struct Shared {
+    pub(crate) view: Arc<View>,
+    /// Why no writes are taken, for ever.
+    pub(crate) poison: ArcSwapOption<String>,
+    pub(crate) closing: AtomicBool,
+    pub(crate) listeners: ArcSwap<Vec<(u64, Arc<dyn ChangeListener>)>>,
+    pub(crate) counters: Counters,
+    /// The last group whose changes the view shows, or which failed.
+    applied: AtomicU64,
+    /// Counts failures after which the sequencer starts anew from the log's end.
+    era: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(view: Arc<View>) -> Self {
+        Self {
+            view,
+            poison: ArcSwapOption::empty(),
+            closing: AtomicBool::new(false),
+            listeners: ArcSwap::default(),
+            counters: Counters::default(),
+            applied: AtomicU64::new(0),
+            era: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes no more writes.
+    pub(crate) fn poison(&self, reason: String) {
+        if self.poison.load().is_none() {
+            tracing::error!(%reason, "the store takes no more writes");
+            self.poison.store(Some(Arc::new(reason)));
+        }
+    }
+
+    /// Why writes are refused, if they are.
+    pub(crate) fn unwilling(&self) -> Option<StoreError> {
+        if let Some(reason) = self.poison.load().as_deref() {
+            return Some(StoreError::Unwilling(reason.clone()));
+        }
+        self.closing
+            .load(Ordering::Acquire)
+            .then(|| StoreError::Unwilling("the server is shutting down".into()))
+    }
+}
+
+/// Tells a submitter; a panic of the callback is logged and no more.
+fn tell(done: Done, result: Result<Committed, ChangeError>) {
+    if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+        tracing::error!("the callback of a change panicked");
+    }
+}
+
+/// The threads and the way in.
+pub(crate) struct Pipeline {
+    shared: Arc<Shared>,
+    changes: ArcSwapOption<Sender<Change>>,
+    work: ArcSwapOption<Sender<Work>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+impl Pipeline {
+    /// Starts the threads.
+    pub(crate) fn start(shared: Arc<Shared>, executor: Executor, writer: Writer) -> Result<Self, StoreError> {
+        let (changes, changes_in) = bounded(WAITING);
+        let (executed, executed_in) = bounded(1);
+        let (ready, ready_in) = bounded(2);
+        let (work, work_in) = bounded(4);
+        let (notify, notify_in) = bounded(NOTIFIED_GROUPS);
+        let _ = ready.send(shared.view.log.new_group());
+        let mut threads = Vec::new();
+        let mut spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            let shared = Arc::clone(&shared);
+            let run = move || {
+                if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                    shared.poison("a store thread failed".into());
+                }
+            };
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+            thread.map(|thread| threads.push(thread)).map_err(|error| StoreError::Io(error.to_string()))
+        };
+        let state = Arc::clone(&shared);
+        spawn(
+            "sequencer",
+            Box::new(move || {
+                let mut sequencer = Sequencer {
+                    shared: state,
+                    executor,
+                    answers: Vec::new(),
+                    in_flight: 0,
+                    era: 0,
+                    executed,
+                    ready: ready_in,
+                };
+                let ran = catch_unwind(AssertUnwindSafe(|| sequencer.run(&changes_in)));
+                if ran.is_err() {
+                    sequencer.shared.poison("the sequencer failed".into());
+                    sequencer.fail_gathered(&StoreError::Unwilling("internal error".into()));
+                    // Nobody may wait for ever for an answer.
+                    for change in changes_in.iter() {
+                        tell(
+                            change.done,
+                            Err(ChangeError::Store(StoreError::Unwilling("internal error".into()))),
+                        );
+                    }
+                }
+            }),
+        )?;
+        let state = Arc::clone(&shared);
+        let to_applier = work.clone();
+        spawn("logger", Box::new(move || log_groups(&state, writer, &executed_in, &ready, &to_applier)))?;
+        let state = Arc::clone(&shared);
+        spawn("applier", Box::new(move || apply_groups(&state, &work_in, &notify)))?;
+        let state = Arc::clone(&shared);
+        spawn("notifier", Box::new(move || notify_groups(&state, &notify_in)))?;
+        Ok(Self {
+            shared,
+            changes: ArcSwapOption::from_pointee(changes),
+            work: ArcSwapOption::from_pointee(work),
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Hands a change to the sequencer, or refuses it at once.
+    pub(crate) fn submit(&self, change: Change) {
+        let sender = self.changes.load();
+        let (error, done) = match (self.shared.unwilling(), sender.as_deref()) {
+            (Some(error), _) => (error, change.done),
+            (None, None) => (StoreError::Unwilling("the store is closed".into()), change.done),
+            (None, Some(sender)) => match sender.try_send(change) {
+                Ok(()) => return,
+                Err(TrySendError::Full(change)) => (StoreError::Busy, change.done),
+                Err(TrySendError::Disconnected(change)) => {
+                    (StoreError::Unwilling("the store is closed".into()), change.done)
+                }
+            },
+        };
+        tell(done, Err(ChangeError::Store(error)));
+    }
+
+    /// Changes that wait for the sequencer.
+    pub(crate) fn waiting(&self) -> usize {
+        self.changes.load().as_ref().map_or(0, |changes| changes.len())
+    }
+
+    /// The applier's queue; none once closed.
+    pub(crate) fn work(&self) -> Option<Sender<Work>> {
+        self.work.load().as_deref().cloned()
+    }
+
+    /// Executes, writes and applies what waits, and ends the threads. Called from a store's thread (as when the last
+    /// user goes in a callback) it does not wait for that thread.
+    pub(crate) fn close(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        self.changes.store(None);
+        self.work.store(None);
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+struct Sequencer {
+    shared: Arc<Shared>,
+    executor: Executor,
+    answers: Vec<(Told, Done)>,
+    /// Groups handed on so far.
+    in_flight: u64,
+    era: u64,
+    executed: Sender<Executed>,
+    ready: Receiver<Group>,
+}
+
+impl Sequencer {
+    fn run(&mut self, changes: &Receiver<Change>) {
+        loop {
+            if self.is_empty() {
+                match changes.recv() {
+                    Ok(change) => self.take(change),
+                    Err(_) => return,
+                }
+                continue;
+            }
+            if self.is_full() {
+                match self.ready.recv() {
+                    Ok(group) => self.hand_on(group),
+                    Err(_) => {
+                        return self.fail_gathered(&StoreError::Unwilling("the log has stopped".into()));
+                    }
+                }
+                continue;
+            }
+            if let Ok(change) = changes.try_recv() {
+                self.take(change);
+                continue;
+            }
+            let ready = self.ready.clone();
+            select! {
+                recv(ready) -> group => match group {
+                    Ok(group) => self.hand_on(group),
+                    Err(_) => return self.fail_gathered(&StoreError::Unwilling("the log has stopped".into())),
+                },
+                recv(changes) -> change => match change {
+                    Ok(change) => self.take(change),
+                    Err(_) => match ready.recv() {
+                        Ok(group) => {
+                            self.hand_on(group);
+                            return;
+                        }
+                        Err(_) => return self.fail_gathered(&StoreError::Unwilling("the log has stopped".into())),
+                    },
+                },
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.answers.len() >= GROUP_CHANGES || self.executor.group.octets() >= GROUP_OCTETS
+    }
+
+    fn take(&mut self, change: Change) {
+        if let Some(reason) = self.shared.poison.load().as_deref() {
+            let error = StoreError::Unwilling(reason.clone());
+            self.fail_gathered(&error);
+            return tell(change.done, Err(ChangeError::Store(error)));
+        }
+        self.mend();
+        let applied = self.shared.applied.load(Ordering::Acquire);
+        self.executor.prune(applied);
+        let Change { target, kind, done } = change;
+        let told = match self.executor.execute(target, kind) {
+            Ok(Performed::Effect(number)) => Told::Effect(number),
+            Ok(Performed::Nothing(committed)) => Told::Result(Ok(*committed)),
+            Err(error) => {
+                self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                Told::Result(Err(error))
+            }
+        };
+        match told {
+            // Nothing is on its way that the answer could have seen.
+            Told::Result(result) if self.is_empty() && applied == self.in_flight => tell(done, result),
+            told => self.answers.push((told, done)),
+        }
+    }
+
+    /// After a group that left no trace: fails what was built upon it and starts anew from the log's end.
+    fn mend(&mut self) {
+        let era = self.shared.era.load(Ordering::Acquire);
+        if era == self.era {
+            return;
+        }
+        self.fail_gathered(&StoreError::Unwilling("a change before this one could not be written".into()));
+        while self.shared.applied.load(Ordering::Acquire) < self.in_flight {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        self.era = era;
+        self.executor.reset();
+        self.executor.group.clear(0);
+    }
+
+    fn fail_gathered(&mut self, error: &StoreError) {
+        self.executor.effects.clear();
+        for (told, done) in self.answers.drain(..) {
+            tell(
+                done,
+                match told {
+                    Told::Effect(_) => Err(ChangeError::Store(error.clone())),
+                    Told::Result(result) => result,
+                },
+            );
+        }
+    }
+
+    fn hand_on(&mut self, mut next: Group) {
+        next.clear(self.executor.group.next_lead());
+        let group = std::mem::replace(&mut self.executor.group, next);
+        let executed = Executed {
+            number: self.executor.number,
+            era: self.era,
+            group,
+            effects: std::mem::take(&mut self.executor.effects),
+            answers: std::mem::take(&mut self.answers),
+        };
+        self.in_flight = executed.number;
+        self.executor.number += 1;
+        if let Err(failed) = self.executed.send(executed) {
+            for (_, done) in failed.into_inner().answers {
+                tell(done, Err(ChangeError::Store(StoreError::Unwilling("the log has stopped".into()))));
+            }
+        }
+    }
+}
+
+fn log_groups(
+    shared: &Shared,
+    mut writer: Writer,
+    executed: &Receiver<Executed>,
+    ready: &Sender<Group>,
+    work: &Sender<Work>,
+) {
+    for mut group in executed {
+        let places = if group.era == shared.era.load(Ordering::Acquire) {
+            commit(shared, &mut writer, &mut group.group)
+        } else {
+            Err(StoreError::Unwilling("a change before this one could not be written".into()))
+        };
+        // The sequencer may hand on the next group while this one is applied.
+        let _ = ready.send(group.group);
+        let item =
+            Work::Group { number: group.number, effects: group.effects, answers: group.answers, places };
+        if let Err(failed) = work.send(item) {
+            let Work::Group { answers, .. } = failed.into_inner() else { continue };
+            for (_, done) in answers {
+                tell(done, Err(ChangeError::Store(StoreError::Unwilling("the applier has stopped".into()))));
+            }
+        }
+    }
+    if let Err(error) = writer.sync() {
+        tracing::error!(%error, "the last sync of the log failed");
+    }
+}
+
+fn commit(shared: &Shared, writer: &mut Writer, group: &mut Group) -> Result<Vec<RecordPlace>, StoreError> {
+    if group.is_empty() {
+        return Ok(Vec::new());
+    }
+    shared.counters.groups.fetch_add(1, Ordering::Relaxed);
+    writer.commit(group).map_err(|error| {
+        if matches!(error, LogError::NoSpace { .. }) {
+            tracing::error!(%error, "changes are refused");
+        } else {
+            shared.poison(error.to_string());
+        }
+        shared.era.fetch_add(1, Ordering::AcqRel);
+        store_error(&error)
+    })
+}
+
+fn apply_groups(shared: &Shared, work: &Receiver<Work>, notify: &Sender<Arc<Vec<Committed>>>) {
+    let mut applier = Applier::new(Arc::clone(&shared.view));
+    for item in work {
+        match item {
+            Work::Index(chunk) => {
+                if let Err(error) = applier.index(&chunk) {
+                    tracing::error!(%error, "an index cannot be built");
+                }
+            }
+            Work::Barrier(reached) => {
+                let _ = reached.send(());
+            }
+            Work::Group { number, effects, answers, places } => {
+                let applied = places.and_then(|places| applier.apply(effects, &places));
+                let listeners = shared.listeners.load();
+                if let Ok(committed) = &applied {
+                    shared.counters.changes.fetch_add(committed.len() as u64, Ordering::Relaxed);
+                    if !committed.is_empty() {
+                        for (_, listener) in listeners.iter() {
+                            if catch_unwind(AssertUnwindSafe(|| listener.applied(committed))).is_err() {
+                                tracing::error!("a listener panicked");
+                            }
+                        }
+                    }
+                } else if let Err(error) = &applied {
+                    // The records may be in the log: the view no longer tells what is there.
+                    if !matches!(error, StoreError::Unwilling(_)) {
+                        shared.poison(error.to_string());
+                    }
+                }
+                shared.applied.store(number, Ordering::Release);
+                for (told, done) in answers {
+                    let result = match (told, &applied) {
+                        (Told::Result(result), _) => result,
+                        (Told::Effect(number), Ok(committed)) => {
+                            committed.get(number).cloned().ok_or_else(|| {
+                                ChangeError::Store(StoreError::Corrupt("an effect is missing".into()))
+                            })
+                        }
+                        (Told::Effect(_), Err(error)) => Err(ChangeError::Store(error.clone())),
+                    };
+                    tell(done, result);
+                }
+                if let Ok(committed) = applied
+                    && !listeners.is_empty()
+                    && !committed.is_empty()
+                {
+                    let _ = notify.send(committed);
+                }
+            }
+        }
+    }
+}
+
+fn notify_groups(shared: &Shared, groups: &Receiver<Arc<Vec<Committed>>>) {
+    for group in groups {
+        for committed in group.iter() {
+            for (_, listener) in shared.listeners.load().iter() {
+                if catch_unwind(AssertUnwindSafe(|| listener.notify(committed))).is_err() {
+                    tracing::error!("a listener panicked");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The part of a log record that stays on this node.
+//!
+//! | offset | octets | content |
+//! |---|---|---|
+//! | 0 | 1 | format version, 1 |
+//! | 1 | 1 | where the entry's bytes are: 0 nowhere (it is gone), 1 in the envelope, 2 here |
+//! | 2 | 8 | EntryId |
+//! | 10 | 8 | EntryId of the parent; 0 above a suffix entry |
+//! | 18 | 4 | octets from the start of that part to the entry's bytes |
+//! | 22 | 4 | octets of the entry |
+//! | 26 | 12 | where the version before is (segment, offset, octets); zeros for none |
+//! | 38 | | the entry in its stored form, if it is here |
+//!
+//! The envelope of an ADD holds the whole entry, so it is not written twice.
+
+use bytes::{BufMut, BytesMut};
+
+use super::index_store::EntryId;
+use crate::log::{Place, RecordPlace};
+
+/// Octets in front of the entry.
+pub(crate) const LENGTH: u32 = 38;
+const VERSION: u8 = 1;
+
+/// Where a record holds the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Image {
+    /// The record deletes it.
+    Gone,
+    /// In the envelope: offset, octets.
+    Envelope(u32, u32),
+    /// In the local part: octets.
+    Local(u32),
+}
+
+impl Image {
+    /// The entry's place, given the record's.
+    pub(crate) const fn place(self, record: &RecordPlace) -> Option<Place> {
+        match self {
+            Self::Gone => None,
+            Self::Envelope(offset, octets) => Some(record.envelope.sub(offset, octets)),
+            Self::Local(octets) => Some(record.local.sub(LENGTH, octets)),
+        }
+    }
+}
+
+/// The local part without the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LocalPart {
+    pub(crate) image: Image,
+    pub(crate) id: EntryId,
+    pub(crate) parent: EntryId,
+    pub(crate) previous: Place,
+}
+
+impl LocalPart {
+    /// Appends it; the entry's bytes, if they belong here, are the caller's to append.
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
+        let (tag, offset, octets) = match self.image {
+            Image::Gone => (0, 0, 0),
+            Image::Envelope(offset, octets) => (1, offset, octets),
+            Image::Local(octets) => (2, LENGTH, octets),
+        };
+        out.put_u8(VERSION);
+        out.put_u8(tag);
+        out.put_u64(self.id.0);
+        out.put_u64(self.parent.0);
+        for number in [offset, octets, self.previous.segment, self.previous.offset, self.previous.len] {
+            out.put_u32(number);
+        }
+    }
+
+    /// Reads it.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut numbers =
+            bytes.get(18..LENGTH as usize)?.chunks_exact(4).filter_map(|chunk| chunk.first_chunk());
+        let mut number = || numbers.next().map(|octets| u32::from_be_bytes(*octets));
+        let (offset, octets) = (number()?, number()?);
+        let previous = Place { segment: number()?, offset: number()?, len: number()? };
+        let image = match bytes.get(..2)? {
+            [VERSION, 0] => Image::Gone,
+            [VERSION, 1] => Image::Envelope(offset, octets),
+            [VERSION, 2] => Image::Local(octets),
+            _ => return None,
+        };
+        let id =
+            |at: usize| bytes.get(at..)?.first_chunk().map(|octets| EntryId(u64::from_be_bytes(*octets)));
+        Some(Self { image, id: id(2)?, parent: id(10)?, previous })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for image in [Image::Gone, Image::Envelope(70, 5000), Image::Local(3)] {
+            let part = LocalPart {
+                image,
+                id: EntryId(7),
+                parent: EntryId(1 << 40),
+                previous: Place { segment: 3, offset: 4096, len: 5 },
+            };
+            let mut out = BytesMut::new();
+            part.encode(&mut out);
+            assert_eq!(out.len(), LENGTH as usize);
+            assert_eq!(LocalPart::decode(&out), Some(part));
+            assert_eq!(LocalPart::decode(&out[..30]), None);
+        }
+    }
+}
