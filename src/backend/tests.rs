@@ -183,7 +183,7 @@ fn delete(backend: &dyn TokenStore, dn: &str, subtree: bool) -> Result<Committed
 }
 
 fn rename(backend: &dyn TokenStore, dn: &str, new_dn: &str) -> Result<Committed, ChangeError> {
-    let edit = replace("coreTokenString14", Some(&format!("{dn} was renamed")));
+    let edit = replace("coreTokenString14", Some(&format!("from {dn} to {new_dn}")));
     submit(backend, dn, ChangeKind::Rename { new_dn: new_dn.into(), new_key: key(new_dn), edit })
 }
 
