@@ -158,7 +158,13 @@ impl Backend {
         log_options.segment_size = options.segment_bytes;
         let (log, writer, recovered) = Log::open(log, log_options, &mut |record| replay.take(&record))
             .map_err(|error| store_error(&error))?;
-        let view = View::new(Arc::new(MemoryStore::new()), log, options.cache_bytes, suffixes)?;
+        let view = View::new(
+            Arc::new(MemoryStore::new()),
+            log,
+            Arc::clone(&options.clock),
+            options.cache_bytes,
+            suffixes,
+        )?;
         let indexes = IndexSet::build(&options.indexes, &schema, &IndexSet::default(), &*view.store)?;
         view.indexes.store(Arc::new(indexes));
         let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8));

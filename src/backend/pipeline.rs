@@ -224,16 +224,19 @@ impl Pipeline {
     }
 
     /// Executes, writes and applies what waits, and ends the threads. Called from a store's thread (as when the last
-    /// user goes in a callback) it does not wait for that thread.
+    /// user goes in a callback) it does not wait for them.
     pub(crate) fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.changes.store(None);
         self.work.store(None);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let own = std::thread::current().id();
+        if threads.iter().any(|thread| thread.thread().id() == own) {
+            // Another of them may wait for this one: they end by themselves.
+            return;
+        }
         for thread in threads {
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
+            let _ = thread.join();
         }
     }
 }

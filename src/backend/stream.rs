@@ -17,8 +17,8 @@ use super::index_store::{EntryId, Slot, Visit};
 use super::memory::IdHasher;
 use super::plan::{Branch, Driver, KeyRange, Plan};
 use super::store::{Candidate, Candidates, Query, Resume};
-use super::view::{View, name_key, position};
-use crate::entry::{NoContext, StoredEntry, Tri};
+use super::view::{Beside, View, name_key, position};
+use crate::entry::{Node, StoredEntry, Tri};
 use crate::protocol::message::Scope;
 
 const VERSION: u8 = 1;
@@ -199,7 +199,8 @@ impl Stream {
             return Ok(None);
         }
         if let Some(node) = &branch.node {
-            let holds = |node: &crate::entry::Node| node.evaluate(&entry, &NoContext) == Tri::True;
+            let beside = Beside { slot: &slot, clock: &*self.view.clock };
+            let holds = |node: &Node| node.evaluate(&entry, &beside) == Tri::True;
             let earlier = branches.iter().take(number).filter_map(|branch| branch.node.as_ref());
             if !holds(node) || earlier.into_iter().any(holds) {
                 return Ok(None);

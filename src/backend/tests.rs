@@ -907,3 +907,68 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_full_disk_refuses_and_recovers() {
+    let disks = Disks::default();
+    let backend = disks.open(cts_indexes());
+    add_base(&backend);
+    disks.log.set_capacity(Some(0));
+    let blob = "x".repeat(20_000);
+    let mut taken = Vec::new();
+    let mut refused = Vec::new();
+    for number in 0..80 {
+        let id = number.to_string();
+        match add_token(&backend, &id, &[("coreTokenString10", &blob)]) {
+            Ok(_) => taken.push(id),
+            Err(ChangeError::Store(StoreError::Unwilling(_))) => refused.push(id),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(!taken.is_empty() && refused.len() > 10);
+    assert!(backend.unwilling().is_none());
+    disks.log.set_capacity(None);
+    for id in &refused {
+        assert!(backend.get(&key(&token_dn(id))).unwrap().is_none());
+        add_token(&backend, id, &[]).unwrap();
+    }
+    delete(&backend, &token_dn(&taken[0]), false).unwrap();
+    assert_eq!(backend.entries(), 82);
+    drop(backend);
+    let backend = disks.open(cts_indexes());
+    assert_eq!(backend.entries(), 82);
+    assert_eq!(backend.children(&key(&format!("ou=a,{SUFFIX}"))), 79);
+    assert!(backend.get(&key(&token_dn(&taken[1]))).unwrap().is_some());
+}
+
+#[test]
+fn unions_know_children() {
+    let backend = Disks::default().open(vec![index("ou", &[IndexType::Equality])]);
+    add_base(&backend);
+    add_token(&backend, "x", &[]).unwrap();
+    let filter = "(|(&(ou=a)(hasSubordinates=TRUE))(&(ou=b)(hasSubordinates=TRUE)))";
+    let mut stream = backend.open(&query(SUFFIX, Scope::Subtree, filter), None).unwrap().unwrap();
+    let mut out = Vec::new();
+    assert!(!stream.next(100, &mut out).unwrap());
+    let found: Vec<_> = out.iter().map(|candidate| candidate.entry.dn().to_owned()).collect();
+    assert_eq!(found, [format!("ou=a,{SUFFIX}")]);
+}
+
+#[test]
+fn the_last_user_may_leave_from_a_callback() {
+    let backend = Arc::new(Disks::default().open(vec![]));
+    add_base(&*backend);
+    let (sender, receiver) = mpsc::channel();
+    let held = Mutex::new(Some(Arc::clone(&backend)));
+    let dn = token_dn("x");
+    let done = Box::new(move |result: Result<Committed, ChangeError>| {
+        drop(held.lock().unwrap().take());
+        sender.send(result.is_ok()).unwrap();
+    });
+    let kind = add_kind(&dn, &[("objectClass", "frCoreToken")]);
+    let store = Arc::clone(&backend);
+    drop(backend);
+    store.submit(Change { target: key(&dn), kind, done });
+    drop(store);
+    assert!(receiver.recv_timeout(Duration::from_secs(30)).unwrap());
+}

@@ -11,7 +11,8 @@ use super::StoreError;
 use super::cache::Cache;
 use super::index::IndexSet;
 use super::index_store::{EntryId, SharedStore, Slot, TreeId};
-use crate::entry::StoredEntry;
+use crate::clock::Clock;
+use crate::entry::{EntryContext, StoredEntry};
 use crate::log::{Log, LogError, Place};
 use crate::schema::NormalizedDn;
 
@@ -38,6 +39,7 @@ pub(crate) struct View {
     pub(crate) names: TreeId,
     pub(crate) log: Log,
     pub(crate) cache: Cache,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Base DNs: as configured, and their keys; longest key first.
     pub(crate) suffixes: Vec<(String, NormalizedDn)>,
     pub(crate) indexes: ArcSwap<IndexSet>,
@@ -48,6 +50,22 @@ pub(crate) struct View {
     changing: Mutex<()>,
     /// Counts the names that went: what was looked up before may be wrong since.
     generation: AtomicU64,
+}
+
+/// What the view knows beside an entry's version, for filters.
+pub(crate) struct Beside<'a> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) clock: &'a dyn Clock,
+}
+
+impl EntryContext for Beside<'_> {
+    fn children(&self, _entry: &StoredEntry) -> Option<u64> {
+        Some(self.slot.children)
+    }
+
+    fn now_ms(&self) -> Option<u64> {
+        Some(self.clock.wall_ms())
+    }
 }
 
 /// What a log error means to the store's users.
@@ -65,6 +83,7 @@ impl View {
     pub(crate) fn new(
         store: SharedStore,
         log: Log,
+        clock: Arc<dyn Clock>,
         cache_octets: usize,
         mut suffixes: Vec<(String, NormalizedDn)>,
     ) -> Result<Self, StoreError> {
@@ -73,6 +92,7 @@ impl View {
             names: store.tree("names")?,
             store,
             log,
+            clock,
             cache: Cache::new(cache_octets),
             suffixes,
             indexes: ArcSwap::default(),
