@@ -12,6 +12,20 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
+/// The OpenDJ names that links to the program may have.
+pub(super) const TOOLS: &[&str] = &[
+    "encode-password",
+    "ldapcompare",
+    "ldapdelete",
+    "ldapmodify",
+    "ldappasswordmodify",
+    "ldapsearch",
+    "setup",
+    "start-ds",
+    "status",
+    "stop-ds",
+];
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a new server instance, and start it unless told otherwise.
@@ -25,13 +39,41 @@ pub(super) enum Command {
     Status(Status),
     /// Make (if there is none) and start a complete CTS store, and print what to type into OpenAM.
     Quickstart(Quickstart),
+    /// Start the server of an instance in the background.
+    #[command(name = "start-ds")]
+    StartDs(super::start_stop::Start),
+    /// Stop the server of an instance, or a remote one.
+    #[command(name = "stop-ds")]
+    StopDs(Box<super::start_stop::Stop>),
+    /// Search a directory and print entries as LDIF.
+    Ldapsearch(Box<super::ldapsearch::Options>),
+    /// Add, modify, rename and delete entries as LDIF says.
+    Ldapmodify(Box<super::ldapmodify::Options>),
+    /// Delete entries.
+    Ldapdelete(Box<super::ldapdelete::Options>),
+    /// Tell whether entries hold a value.
+    Ldapcompare(Box<super::ldapcompare::Options>),
+    /// Change or reset a password.
+    Ldappasswordmodify(Box<super::ldappasswordmodify::Options>),
+    /// Encode a password as the server stores it, or check one against its stored form.
+    #[command(name = "encode-password")]
+    EncodePassword(super::encode_password::Options),
+    /// Encode to base64, or decode.
+    Base64(super::base64::Options),
+    /// Make links with the names of OpenDJ's tools.
+    #[command(name = "install-links")]
+    InstallLinks(super::generate::Links),
+    /// Print a shell's completion script.
+    Completions(super::generate::Completions),
+    /// Write the manual pages.
+    Man(super::generate::Man),
 }
 
 /// Where the instance is.
 #[derive(Debug, Clone, Args)]
 pub(super) struct At {
     /// The instance directory.
-    #[arg(long, env = "CTSD_INSTANCE", default_value = "./instance", value_name = "DIR")]
+    #[arg(long, env = "CTSD_INSTANCE", default_value_os_t = super::home(), value_name = "DIR")]
     pub(super) instance: PathBuf,
 }
 

@@ -87,7 +87,8 @@ pub(super) fn serving(instance: &Path) -> Option<Vec<String>> {
     Some(text.lines().map(str::to_owned).collect())
 }
 
-fn require_instance(instance: &Path) -> Result<(), Failure> {
+/// Says so if the directory is no instance.
+pub(super) fn require_instance(instance: &Path) -> Result<(), Failure> {
     if instance.join("config/config.ldif").is_file() {
         return Ok(());
     }

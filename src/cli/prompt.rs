@@ -11,6 +11,7 @@ pub(super) fn is_possible() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
+/// The next line of the input.
 fn line() -> Result<String, Failure> {
     let mut text = String::new();
     if std::io::stdin().read_line(&mut text)? == 0 {
@@ -65,7 +66,8 @@ pub(super) fn new_password(question: &str) -> Result<String, Failure> {
     }
 }
 
-fn hidden(question: &str) -> Result<String, Failure> {
+/// Asks for a text without showing it.
+pub(super) fn hidden(question: &str) -> Result<String, Failure> {
     print!("{question}: ");
     std::io::stdout().flush()?;
     let stdin = std::io::stdin();

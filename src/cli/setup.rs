@@ -336,7 +336,7 @@ pub(super) fn expect(dn: &str, result: &LdapResult) -> Result<(), Failure> {
 }
 
 /// Starts the server on its own and returns when it serves; says where.
-fn start_in_background(directory: &Path) -> Result<Vec<String>, Failure> {
+pub(super) fn start_in_background(directory: &Path) -> Result<Vec<String>, Failure> {
     let output = directory.join("logs/server.out");
     let log = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&output)?;
     let mut child = Command::new(std::env::current_exe()?)

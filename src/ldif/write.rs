@@ -31,6 +31,11 @@ impl<W: Write> LdifWriter<W> {
         self.out
     }
 
+    /// Flushes the writer beneath.
+    pub fn flush(&mut self) -> Result<()> {
+        self.out.flush()
+    }
+
     /// Writes a comment; line ends in it start new comment lines.
     pub fn comment(&mut self, text: &str) -> Result<()> {
         text.lines().try_for_each(|line| writeln!(self.out, "# {line}"))
