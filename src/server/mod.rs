@@ -1,7 +1,6 @@
 //! Sockets: accepting, TLS, moving bytes between connections and their sessions, and stopping in order.
 
 mod connection;
-mod interim;
 mod listener;
 mod run;
 mod table;

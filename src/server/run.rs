@@ -13,22 +13,25 @@ use super::listener::{Anonymous, Endpoint, accept};
 use super::table::Table;
 use super::tls::{TlsError, TlsFiles, TlsSettings};
 use crate::access::AccessControl;
-use crate::admin::{CnConfig, CnMonitor, CnSchema, Connections, MonitorSources, RootDse};
+use crate::admin::{
+    CnConfig, CnMonitor, CnSchema, Connections, MonitorSources, RootDse, follow_configuration, indexes_of,
+};
 use crate::auth::Verifier;
-use crate::backend::{IndexConfig, IndexType, TokenStore};
+use crate::backend::{Backend, BackendOptions, TokenStore};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    BackendConfig, Config, ConfigError, ConfigStore, IndexKind, Instance, Listener, ListenerKind, LogKind,
-    LogPublisher,
+    BackendConfig, Config, ConfigError, ConfigStore, Instance, Listener, ListenerKind, LogKind, LogPublisher,
 };
+use crate::log::Durability;
 use crate::operation::{Directory, DirectoryError, Parts};
-use crate::protocol::result::{LdapResult, ResultCode};
-use crate::schema::{NormalizedDn, SchemaStore};
+use crate::schema::SchemaStore;
 use crate::session::Limits;
 use crate::telemetry::{AccessLog, Metrics};
 
 /// How long requests in flight are waited for when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Octets of entries kept in memory where the configuration says nothing (`ds-cfg-db-cache-size`).
+const CACHE: usize = 256 << 20;
 /// How long a client may refuse its answers where the configuration sets no limit.
 const BLOCKED_WRITE: Duration = Duration::from_secs(120);
 
@@ -81,7 +84,7 @@ pub struct Server {
     tasks: TaskTracker,
     tls: Vec<Arc<TlsSettings>>,
     table: Arc<Table>,
-    close_store: Box<dyn FnOnce() + Send>,
+    backend: Arc<Backend>,
 }
 
 impl Server {
@@ -95,16 +98,26 @@ impl Server {
         let data = snapshot
             .data()
             .ok_or(ServerError::Lacking("no data store is enabled in cn=Backends,cn=config"))?;
-        let store = super::interim::Interim::new(data.base_dns.clone());
-        store.set_indexes(indexes(data));
+        let backend = Arc::new(Backend::open(&BackendOptions {
+            suffixes: data.base_dns.iter().map(|(text, _)| text.clone()).collect(),
+            indexes: indexes_of(&snapshot),
+            durability: match data.durability {
+                crate::config::Durability::Always => Durability::Always,
+                crate::config::Durability::Group => Durability::Group,
+                crate::config::Durability::Os => Durability::Os,
+            },
+            cache_bytes: usize::try_from(data.cache_size).ok().filter(|size| *size > 0).unwrap_or(CACHE),
+            ..BackendOptions::new(
+                instance.resolve(&data.directory),
+                Vec::new(),
+                Arc::clone(&clock),
+                Arc::clone(&schema),
+            )
+        })?);
+        let store = Arc::clone(&backend) as Arc<dyn TokenStore>;
         let definitions = schema.current();
-        let access = Arc::new(AccessControl::over(
-            Arc::clone(&store) as Arc<dyn TokenStore>,
-            Arc::clone(&definitions),
-        ));
-        access.set_globals(&snapshot.access.global_acis, &definitions)?;
+        let access = Arc::new(AccessControl::over(Arc::clone(&store), Arc::clone(&definitions)));
         let access_log = Arc::new(access_log(&snapshot, &instance, &clock)?);
-        follow(&config, &schema, &access, Arc::clone(&store) as Arc<dyn TokenStore>, &access_log);
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let metrics = Arc::new(Metrics::new(shards));
         let table = Arc::new(Table::default());
@@ -116,9 +129,6 @@ impl Server {
             started_ms: clock.wall_ms(),
         };
         let cn_schema = CnSchema::new(Arc::clone(&config), &definitions);
-        let looked_up = Arc::clone(&access);
-        let edited = Arc::clone(&schema);
-        cn_schema.on_edit(Box::new(move |_| looked_up.set_schema(&edited.current())));
         let directory = Directory::new(Parts {
             virtual_backends: vec![
                 Arc::new(RootDse::new(Arc::clone(&config), Vec::new())),
@@ -135,6 +145,7 @@ impl Server {
             config,
             clock,
         })?;
+        follow_configuration(&directory)?;
         Ok(Self {
             directory,
             instance,
@@ -142,7 +153,7 @@ impl Server {
             tasks: TaskTracker::new(),
             tls: Vec::new(),
             table,
-            close_store: Box::new(|| ()),
+            backend,
         })
     }
 
@@ -237,7 +248,7 @@ impl Server {
         if tokio::time::timeout(DRAIN + Duration::from_secs(5), self.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
-        (self.close_store)();
+        self.backend.close();
     }
 }
 
@@ -254,64 +265,6 @@ fn access_log(
 ) -> Result<AccessLog, ServerError> {
     let Some(publisher) = access_publisher(config) else { return Ok(AccessLog::off(Arc::clone(clock))) };
     AccessLog::start(publisher, instance.root(), Arc::clone(clock)).map_err(ServerError::AccessLog)
-}
-
-/// The index entries of a data store, as the store takes them.
-fn indexes(data: &BackendConfig) -> Vec<IndexConfig> {
-    let kind = |kind: &IndexKind| match kind {
-        IndexKind::Equality => IndexType::Equality,
-        IndexKind::Ordering => IndexType::Ordering,
-        IndexKind::Presence => IndexType::Presence,
-        IndexKind::Substring => IndexType::Substring,
-    };
-    data.indexes
-        .iter()
-        .map(|index| IndexConfig {
-            attribute: index.attribute.clone(),
-            types: index.kinds.iter().map(kind).collect(),
-            substring_length: index.substring_length,
-        })
-        .collect()
-}
-
-/// Has changes of the configuration take effect: global ACIs and indexes.
-fn follow(
-    config: &ConfigStore,
-    schema: &Arc<SchemaStore>,
-    access: &Arc<AccessControl>,
-    store: Arc<dyn TokenStore>,
-    access_log: &Arc<AccessLog>,
-) {
-    let definitions = Arc::clone(schema);
-    config.on_check(Box::new(move |new| {
-        let definitions = definitions.current();
-        let fault = new
-            .access
-            .global_acis
-            .iter()
-            .find_map(|text| crate::access::check_aci(text, &NormalizedDn::root(), &definitions).err());
-        fault.map_or(Ok(()), |error| {
-            Err(LdapResult::with(ResultCode::INVALID_ATTRIBUTE_SYNTAX, format!("ds-cfg-global-aci: {error}")))
-        })
-    }));
-    let definitions = Arc::clone(schema);
-    let access = Arc::clone(access);
-    let access_log = Arc::clone(access_log);
-    config.on_change(Box::new(move |old, new| {
-        if let Some(publisher) = access_publisher(new) {
-            access_log.reconfigure(publisher);
-        }
-        if old.access.global_acis != new.access.global_acis {
-            let set = access.set_globals(&new.access.global_acis, &definitions.current());
-            set.map_err(|error| LdapResult::with(ResultCode::INVALID_ATTRIBUTE_SYNTAX, error.to_string()))?;
-        }
-        if let (Some(before), Some(after)) = (old.data(), new.data())
-            && before.indexes != after.indexes
-        {
-            store.set_indexes(indexes(after));
-        }
-        Ok(())
-    }));
 }
 
 fn bind(address: SocketAddr, listener: &Listener) -> Result<tokio::net::TcpListener, ServerError> {
