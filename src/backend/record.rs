@@ -8,7 +8,7 @@
 //! | 10 | 8 | EntryId of the parent; 0 above a suffix entry |
 //! | 18 | 4 | octets from the start of that part to the entry's bytes |
 //! | 22 | 4 | octets of the entry |
-//! | 26 | 12 | where the version before is (segment, offset, octets); zeros for none |
+//! | 26 | 12 | reserved for the place of the version before (segment, offset, octets); zeros |
 //! | 38 | | the entry in its stored form, if it is here |
 //!
 //! The envelope of an ADD holds the whole entry, so it is not written twice.
