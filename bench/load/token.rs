@@ -64,7 +64,7 @@ pub(crate) const TIME: usize = 19;
 /// Milliseconds since 1970 as OpenAM writes times: `YYYYMMDDhhmmss.mmmZ`. The milliseconds are never zero,
 /// since OpenAM would leave them out.
 pub(crate) fn time(ms: u64) -> [u8; TIME] {
-    let ms = if ms % 1000 == 0 { ms + 1 } else { ms };
+    let ms = if ms.is_multiple_of(1000) { ms + 1 } else { ms };
     let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
     // Days since 0000-03-01, in eras of 400 years, so that the leap day is the last of its year.
     let shifted = days + 719_468;

@@ -219,6 +219,9 @@ fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
+/// Which of the numbered entries a filter finds.
+type Expected = Box<dyn Fn(u32) -> bool>;
+
 #[test]
 fn results_are_precise() {
     let backend = Disks::default().open(cts_indexes());
@@ -371,7 +374,7 @@ fn every_filter_finds_its_entries() {
     let x = backend.get(&key(&token_dn("9"))).unwrap().unwrap();
     let etag = format!("(etag={:016x})", x.etag_state());
     let by_uuid = format!("(entryUUID={})", x.uuid());
-    let cases: Vec<(&str, Box<dyn Fn(u32) -> bool>)> = vec![
+    let cases: Vec<(&str, Expected)> = vec![
         ("(&(coreTokenUserId=USER3)(objectClass=frCoreToken))", Box::new(|n| n % 5 == 3)),
         ("(coreTokenExpirationDate<=20260110020000+0200)", Box::new(|n| n <= 10)),
         (
@@ -424,7 +427,7 @@ fn every_filter_finds_its_entries() {
         assert!(plan.indexed, "{filter}: {}", plan.explanation);
     }
     // What no index serves is found by looking at everything.
-    let unindexed: Vec<(&str, &str, Box<dyn Fn(u32) -> bool>)> = vec![
+    let unindexed: Vec<(&str, &str, Expected)> = vec![
         ("(coreTokenType=SESSION)", "(coreTokenType=SESSION)", Box::new(|_| true)),
         ("(!(coreTokenUserId=user1))", "(!(coreTokenUserId=user1))", Box::new(|n| n % 5 != 1)),
         ("(|(coreTokenUserId=user1)(coreTokenId=4))", "(coreTokenId=4)", Box::new(|n| n % 5 == 1 || n == 4)),
@@ -858,11 +861,11 @@ proptest! {
                 Step::Add(id, value) => {
                     let attributes = [("objectClass", "frCoreToken"), ("coreTokenExpirationDate", &date(value))];
                     let added = code(add(&backend, &model_dn(id), &attributes));
-                    if model.contains_key(&id) {
-                        prop_assert_eq!(added, ResultCode::ENTRY_ALREADY_EXISTS);
-                    } else {
+                    if let std::collections::btree_map::Entry::Vacant(e) = model.entry(id) {
                         prop_assert_eq!(added, ResultCode::SUCCESS);
-                        model.insert(id, Some(value));
+                        e.insert(Some(value));
+                    } else {
+                        prop_assert_eq!(added, ResultCode::ENTRY_ALREADY_EXISTS);
                     }
                 }
                 Step::Modify(id, value) => {

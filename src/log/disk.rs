@@ -107,10 +107,10 @@ impl OsDisk {
 
     fn fill(&self, path: &Path, len: u64) -> io::Result<()> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len) {
-            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => return Err(error.into()),
-            // Not every file system can; the writes below allocate as well.
-            Ok(()) | Err(_) => {}
+        // Not every file system can; the writes below allocate as well.
+        let allocated = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len);
+        if let Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = allocated {
+            return Err(error.into());
         }
         let zeros = vec![0; ZEROS];
         let mut buffer = AlignedBuffer::default();

@@ -20,7 +20,7 @@ use crate::auth::Verifier;
 use crate::backend::{Backend, BackendOptions, TokenStore};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    BackendConfig, Config, ConfigError, ConfigStore, Instance, Listener, ListenerKind, LogKind, LogPublisher,
+    Config, ConfigError, ConfigStore, Instance, Listener, ListenerKind, LogKind, LogPublisher,
 };
 use crate::log::Durability;
 use crate::operation::{Directory, DirectoryError, Parts};
