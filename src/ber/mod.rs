@@ -1,6 +1,6 @@
 //! BER as LDAP uses it (RFC 4511 §5.1): definite lengths, single-octet tags, no allocation when reading.
 //!
-//! [`Reader`] walks borrowed bytes, [`write`] writes headers and primitive values into a buffer whose
+//! [`Reader`] walks borrowed bytes, [`mod@write`] writes headers and primitive values into a buffer whose
 //! lengths the caller computed first, and [`frame`] cuts one message out of a stream of bytes.
 
 pub mod frame;
