@@ -74,6 +74,18 @@ pub(super) fn run(options: &Setup) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The names a self-signed certificate is for. The machine's own is among them: OpenLDAP's tools, told `localhost`, look
+/// for that one.
+fn certified_names(plan: &Plan) -> Vec<String> {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine = machine.trim();
+    let mut names = vec![plan.hostname.clone()];
+    if !machine.is_empty() && machine.is_ascii() && machine != plan.hostname {
+        names.push(machine.to_owned());
+    }
+    names
+}
+
 fn plan(options: &Setup, asks: bool) -> Result<Plan, Failure> {
     if let Some(kind) = &options.backend_type
         && !["je", "pdb", "cts", "log"].contains(&kind.to_lowercase().as_str())
@@ -250,7 +262,7 @@ fn write_certificate(plan: &Plan, instance: &Instance) -> Result<(), Failure> {
             };
             (read(certificate)?, read(key)?)
         }
-        None => self_signed(std::slice::from_ref(&plan.hostname))?,
+        None => self_signed(&certified_names(plan))?,
     };
     let directory = instance.tls_directory();
     write_private(&directory.join("server.pem"), &certificate)?;

@@ -232,6 +232,16 @@ impl StoredEntry {
         self.values("objectClass")
             .is_some_and(|values| values.iter().any(|value| value.eq_ignore_ascii_case(class.as_bytes())))
     }
+
+    /// Whether it is a subentry, by RFC 3672 (`subentry`) or by the older draft (`ldapSubentry`).
+    pub fn is_subentry(&self) -> bool {
+        self.values("objectClass").is_some_and(|values| values.iter().any(is_subentry_class))
+    }
+}
+
+/// Whether a value of objectClass makes its entry a subentry.
+pub(crate) fn is_subentry_class(class: &[u8]) -> bool {
+    class.eq_ignore_ascii_case(b"subentry") || class.eq_ignore_ascii_case(b"ldapSubentry")
 }
 
 /// The text of an etag.

@@ -83,7 +83,7 @@ impl Check {
             let why = outcome::denied("the requester may not delete the entry");
             return Err(pipeline::refuse(&self.sight, entry, key, &*self.directory.store, why));
         }
-        if entry.is_a("ldapSubentry") && !self.sight.has(Privilege::SubentryWrite) {
+        if entry.is_subentry() && !self.sight.has(Privilege::SubentryWrite) {
             return Err(outcome::missing_privilege(Privilege::SubentryWrite, "deleting a subentry"));
         }
         match self.controls.assertion.as_ref().filter(|_| is_target) {

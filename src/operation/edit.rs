@@ -99,7 +99,7 @@ impl ContentEdit {
     }
 
     fn check_subentry(&self, current: &StoredEntry) -> Result<(), LdapResult> {
-        if current.is_a("ldapSubentry") && !self.sight.has(Privilege::SubentryWrite) {
+        if current.is_subentry() && !self.sight.has(Privilege::SubentryWrite) {
             return Err(outcome::missing_privilege(Privilege::SubentryWrite, "changing a subentry"));
         }
         Ok(())

@@ -5,7 +5,7 @@ use super::answer::Exchange;
 use super::outcome;
 use super::sight::Sight;
 use crate::access::{AccessSet, Privilege, check_aci};
-use crate::entry::{EntryBuilder, PreparedModifications};
+use crate::entry::{EntryBuilder, PreparedModifications, is_subentry_class};
 use crate::protocol::message::ModifyOperation;
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::{NormalizedDn, Schema};
@@ -23,7 +23,7 @@ pub(super) fn check_new(
             builder.values(name).try_for_each(|value| check_value(name, value, target, &exchange.schema))?;
         }
     }
-    let is_subentry = builder.values("objectClass").any(|class| class.eq_ignore_ascii_case(b"ldapSubentry"));
+    let is_subentry = builder.values("objectClass").any(is_subentry_class);
     if is_subentry && !sight.has(Privilege::SubentryWrite) {
         return Err(outcome::missing_privilege(Privilege::SubentryWrite, "adding a subentry"));
     }

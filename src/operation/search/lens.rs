@@ -49,8 +49,8 @@ impl Lens {
     /// Subentries are hidden, but for who names one as the base or asks for them (RFC 3672 §3).
     fn kind_is_wanted(&self, entry: &StoredEntry) -> bool {
         match self.subentries {
-            None => self.scope == Scope::Base || !entry.is_a("ldapSubentry"),
-            Some(wanted) => entry.is_a("ldapSubentry") == wanted,
+            None => self.scope == Scope::Base || !entry.is_subentry(),
+            Some(wanted) => entry.is_subentry() == wanted,
         }
     }
 
