@@ -14,6 +14,7 @@ pub(super) struct Arguments {
 
 /// The OpenDJ names that links to the program may have.
 pub(super) const TOOLS: &[&str] = &[
+    "dsconfig",
     "encode-password",
     "ldapcompare",
     "ldapdelete",
@@ -45,6 +46,8 @@ pub(super) enum Command {
     /// Stop the server of an instance, or a remote one.
     #[command(name = "stop-ds")]
     StopDs(Box<super::start_stop::Stop>),
+    /// Read and change the server's configuration.
+    Dsconfig(Box<super::dsconfig::Options>),
     /// Search a directory and print entries as LDIF.
     Ldapsearch(Box<super::ldapsearch::Options>),
     /// Add, modify, rename and delete entries as LDIF says.

@@ -4,6 +4,7 @@
 
 mod args;
 mod base64;
+mod dsconfig;
 mod encode_password;
 mod generate;
 mod ldap;
@@ -144,6 +145,7 @@ fn run(command: args::Command) -> Result<ExitCode, Failure> {
         Command::Quickstart(options) => quickstart::run(&options),
         Command::StartDs(options) => start_stop::start(&options),
         Command::StopDs(options) => start_stop::stop(&options),
+        Command::Dsconfig(options) => dsconfig::run(&options),
         Command::Ldapsearch(options) => ldapsearch::run(&options),
         Command::Ldapmodify(options) => ldapmodify::run(&options),
         Command::Ldapdelete(options) => ldapdelete::run(&options),

@@ -20,4 +20,4 @@ pub(super) use controlled::ControlOptions;
 pub(super) use hint::about_arguments;
 pub(super) use options::{AdminOptions, LdapOptions, password_of, secret};
 pub(super) use plain::naming_contexts;
-pub(super) use report::{describe, entry, exit_of, failed, read_entries, wanted};
+pub(super) use report::{describe, entry, exit_of, failed, failure, read_entries, wanted};
