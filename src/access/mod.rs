@@ -26,6 +26,7 @@ mod set;
 pub use bind_rule::Lookup;
 pub use control::{AccessControl, check_aci};
 pub use globals::{cts_account_acis, default_globals};
+pub use network::ClientAddresses;
 pub use privilege::{Privilege, Privileges};
 pub use requester::{AuthMethod, Limits, Origin, Requester};
 pub use right::{AciError, Right, Rights};

@@ -5,6 +5,23 @@ use std::net::IpAddr;
 use super::aci_text::Quoted;
 use super::right::AciError;
 
+/// Addresses of clients, as `ds-cfg-allowed-client` and `ds-cfg-denied-client` name them: the forms of the bind rule
+/// `ip`. Host names match no client: a name service must not decide who gets in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientAddresses(Vec<Network>);
+
+impl ClientAddresses {
+    /// Reads the texts; those that are no addresses are left out.
+    pub fn of(texts: &[String]) -> Self {
+        Self(texts.iter().filter_map(|text| Network::parse(text.trim())).collect())
+    }
+
+    /// Whether the address is among them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.has(address))
+    }
+}
+
 /// A range of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Network {

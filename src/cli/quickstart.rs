@@ -104,7 +104,8 @@ fn tell(options: &Quickstart, addresses: &[String]) {
     let directory = &options.at.instance;
     let port = |scheme: &str| {
         let start = format!("{scheme}://");
-        let address = addresses.iter().find(|address| address.starts_with(&start));
+        // The administration connector speaks LDAPS too, but says what it is.
+        let address = addresses.iter().find(|address| address.starts_with(&start) && !address.ends_with(')'));
         address.and_then(|address| address.rsplit(':').next()).unwrap_or("-").to_owned()
     };
     let (host, suffix) = (&options.hostname, &options.base_dn);

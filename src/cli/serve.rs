@@ -34,7 +34,7 @@ pub(super) fn serve(
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
         let mut server = Server::open(instance)?;
-        let addresses = server.listen()?;
+        let addresses: Vec<String> = server.listen()?.iter().map(ToString::to_string).collect();
         lock.ready(&addresses)?;
         tracing::info!(?addresses, "serving");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use super::Directory;
 use crate::access::Requester;
-use crate::protocol::message::Request;
+use crate::protocol::message::{MessageId, Request};
 use crate::protocol::result::LdapResult;
 
 /// The connection a request came by, as operations see it.
@@ -41,23 +41,42 @@ pub enum Ending {
 
 type Hook = Box<dyn FnOnce(Ending) + Send>;
 
+/// Who keeps the requests in flight, and is told what becomes of them.
+pub trait FlightKeeper: Send + Sync {
+    /// The request stands from now on: it is never answered by itself.
+    fn stands(&self, id: MessageId);
+    /// The request is over: nothing more is sent for it.
+    fn over(&self, id: MessageId);
+}
+
 /// A request in flight. The session keeps one end to abandon or cancel it, the operation the other; when the
 /// operation drops the [`Call`], the request is over.
 pub struct Flight {
+    id: MessageId,
     ending: AtomicU8,
     standing: AtomicBool,
     hook: Mutex<Option<Hook>>,
-    finished: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    keeper: Option<Arc<dyn FlightKeeper>>,
 }
 
 impl Flight {
-    /// A request in flight; `finished` is called when the operation is over.
-    pub fn new(finished: impl FnOnce() + Send + 'static) -> Self {
+    /// A request in flight, whose keeper is told when the operation is over.
+    pub fn new(id: MessageId, keeper: Arc<dyn FlightKeeper>) -> Self {
+        Self::of(id, Some(keeper))
+    }
+
+    /// A request that nobody keeps.
+    pub const fn alone(id: MessageId) -> Self {
+        Self::of(id, None)
+    }
+
+    const fn of(id: MessageId, keeper: Option<Arc<dyn FlightKeeper>>) -> Self {
         Self {
+            id,
             ending: AtomicU8::new(0),
             standing: AtomicBool::new(false),
             hook: Mutex::new(None),
-            finished: Mutex::new(Some(Box::new(finished))),
+            keeper,
         }
     }
 
@@ -73,7 +92,11 @@ impl Flight {
     /// Marks it as one that is never answered by itself (a persistent search): it does not keep the connection from
     /// closing, and the connection does not idle while it stands.
     pub fn stand(&self) {
-        self.standing.store(true, Ordering::Release);
+        if !self.standing.swap(true, Ordering::AcqRel)
+            && let Some(keeper) = &self.keeper
+        {
+            keeper.stands(self.id);
+        }
     }
 
     /// Whether it is marked so.
@@ -106,9 +129,8 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let finished = self.finished.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(finished) = finished {
-            finished();
+        if let Some(keeper) = &self.keeper {
+            keeper.over(self.id);
         }
     }
 }

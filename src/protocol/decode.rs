@@ -16,7 +16,7 @@ use super::message::{
 };
 
 /// Bounds on what one message may hold, besides its size.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Filters within filters.
     pub max_filter_depth: usize,

@@ -1,116 +1,201 @@
-//! Accepting connections and taking them through TLS.
+//! Accepting connections, turning away those that are not admitted, and taking the others through TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::connection::{Ended, SharedContext, drive};
+use super::connection::{Bounds, Ended, Surroundings, drive};
+use super::socket;
 use super::table::Table;
 use super::tls::{TlsSettings, strength};
-use crate::access::Requester;
+use crate::access::ClientAddresses;
+use crate::config::{Listener, ListenerKind};
 use crate::operation::Directory;
-use crate::session::{Limits, Peer, Session};
+use crate::protocol::result::{LdapResult, ResultCode};
+use crate::session::{Limits, Peer, Reason, Session};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long requests in flight are waited for when the server stops.
+pub(super) const DRAIN: Duration = Duration::from_secs(10);
+/// How long a client may refuse its answers where the configuration sets no limit.
+const BLOCKED_WRITE: Duration = Duration::from_secs(120);
+/// A wait before accepting again when the system refuses.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Makes the anonymous requester of a new connection.
-pub(super) type Anonymous = Arc<dyn Fn(std::net::IpAddr, u16) -> Arc<Requester> + Send + Sync>;
-
-/// What all connections of one listener share.
-pub(super) struct Endpoint {
+/// What all connections of the server share.
+pub(super) struct House {
     pub(super) directory: Arc<Directory>,
-    pub(super) context: SharedContext,
-    pub(super) tls: Option<Arc<TlsSettings>>,
-    /// TLS from the first byte, not by StartTLS.
-    pub(super) implicit_tls: bool,
-    pub(super) limits: Limits,
-    pub(super) anonymous: Anonymous,
     pub(super) table: Arc<Table>,
-    /// Connections at once at the most; 0 is no limit.
-    pub(super) max_connections: u64,
+    pub(super) tasks: TaskTracker,
+    pub(super) shutdown: CancellationToken,
 }
 
-/// Accepts until shutdown.
-pub(super) async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
-    let shutdown = endpoint.context.shutdown.clone();
+/// What all connections of one listener share. What may change while it listens is looked up for each connection.
+pub(super) struct Endpoint {
+    pub(super) house: Arc<House>,
+    pub(super) name: String,
+    pub(super) kind: ListenerKind,
+    pub(super) tls: ArcSwapOption<TlsSettings>,
+    /// TLS from the first byte, not by StartTLS.
+    pub(super) implicit_tls: bool,
+}
+
+impl Endpoint {
+    /// Its configuration now.
+    fn listener(&self) -> Option<Listener> {
+        let config = self.house.directory.config.load();
+        config.listeners.iter().find(|it| it.kind == self.kind && it.name == self.name).cloned()
+    }
+
+    /// Why a client is not admitted.
+    fn refusal(&self, listener: &Listener, address: SocketAddr, open: u64) -> Option<LdapResult> {
+        let named = |texts: &[String]| ClientAddresses::of(texts).contains(address.ip());
+        if named(&listener.denied_clients)
+            || (!listener.allowed_clients.is_empty() && !named(&listener.allowed_clients))
+        {
+            let text = "this client is not admitted (ds-cfg-allowed-client, ds-cfg-denied-client)";
+            return Some(LdapResult::new(ResultCode::CONSTRAINT_VIOLATION, text));
+        }
+        let most = u64::from(self.house.directory.config.load().global.max_client_connections);
+        // The administrator gets in whatever the clients do.
+        if most > 0 && open > most && self.kind != ListenerKind::Administration {
+            tracing::warn!(%address, limit = most, "too many connections: one is turned away");
+            let text =
+                format!("{most} connections are open, the limit (ds-cfg-max-allowed-client-connections)");
+            return Some(LdapResult::with(ResultCode::ADMIN_LIMIT_EXCEEDED, text));
+        }
+        None
+    }
+}
+
+/// Accepts until the port is closed.
+pub(super) async fn accept(socket: TcpListener, endpoint: Arc<Endpoint>, closing: CancellationToken) {
+    let mut failures = 0_u64;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => return,
+            accepted = socket.accept() => accepted,
+            () = closing.cancelled() => return,
         };
         match accepted {
             Ok((stream, address)) => {
+                failures = 0;
                 let endpoint = Arc::clone(&endpoint);
-                let tasks = endpoint.context.tasks.clone();
-                tasks.spawn(async move { serve(stream, address, endpoint).await });
+                let tasks = endpoint.house.tasks.clone();
+                tasks.spawn(async move { serve(stream, socket::plain(address), endpoint).await });
             }
             Err(error) => {
-                // Out of file descriptors, mostly: the ones in use have to be closed first.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                // Out of file descriptors, mostly: some in use have to be closed first.
+                if failures.is_multiple_of(100) {
+                    tracing::error!(%error, "connections cannot be accepted");
+                }
+                failures += 1;
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-/// Counts a connection for as long as it lives.
-struct Counted {
-    directory: Arc<Directory>,
+/// Counts a connection for as long as it lives, and says why it ended.
+struct Counted<'a> {
+    directory: &'a Directory,
     number: u64,
+    reason: Reason,
 }
 
-impl Drop for Counted {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.directory.metrics.disconnected();
-        self.directory.access_log.disconnect(self.number, "Client Disconnect", "");
+        self.directory.access_log.disconnect(self.number, self.reason.text(), "");
     }
 }
 
 async fn serve(stream: TcpStream, address: SocketAddr, endpoint: Arc<Endpoint>) {
-    let number = endpoint.table.number();
+    let house = Arc::clone(&endpoint.house);
+    let directory = &house.directory;
+    let number = house.table.number();
     let Ok(to) = stream.local_addr() else { return };
-    let open = endpoint.directory.metrics.connected();
-    let _counted = Counted { directory: Arc::clone(&endpoint.directory), number };
+    let to = socket::plain(to);
+    let open = directory.metrics.connected();
+    let mut counted = Counted { directory, number, reason: Reason::ClientDisconnect };
     let protocol = if endpoint.implicit_tls { "LDAPS" } else { "LDAP" };
-    endpoint.directory.access_log.connect(number, address, to, protocol);
-    if endpoint.max_connections > 0 && open > endpoint.max_connections {
-        tracing::warn!(%address, limit = endpoint.max_connections, "too many connections: one is refused");
-        return;
+    directory.access_log.connect(number, address, to, protocol);
+    let Some(listener) = endpoint.listener() else { return };
+    if let Some(notice) = endpoint.refusal(&listener, address, open) {
+        counted.reason = Reason::Rejected;
+        // Without a handshake nobody could read it under TLS.
+        let is_told = listener.send_rejection_notice && !endpoint.implicit_tls;
+        return socket::turn_away(stream, is_told.then_some(&notice)).await;
     }
-    let _ = stream.set_nodelay(true);
-    let start_tls = endpoint.tls.is_some() && !endpoint.implicit_tls;
+    let _ = stream.set_nodelay(listener.tcp_no_delay);
+    let around = Surroundings {
+        bounds: Bounds {
+            message: listener.max_request_size,
+            blocked_write: listener.max_blocked_write_time.unwrap_or(BLOCKED_WRITE),
+            drain: DRAIN,
+        },
+        table: Arc::clone(&house.table),
+        tasks: house.tasks.clone(),
+    };
+    let tls = endpoint.tls.load_full();
+    let start_tls = listener.allow_start_tls && tls.is_some() && !endpoint.implicit_tls;
+    drop(listener);
     let peer = Peer { address, start_tls, security_strength: 0 };
-    let requester = (endpoint.anonymous)(address.ip(), 0);
-    let mut session =
-        Session::new(Arc::clone(&endpoint.directory), requester, number, peer, endpoint.limits.clone());
-    let since_ms = endpoint.directory.clock.wall_ms();
-    let _seat = endpoint.table.enter(number, since_ms, (address, to), session.observer());
-    if endpoint.implicit_tls {
-        secured(stream, &mut session, &endpoint, address).await;
-    } else if let Ended::StartTls(stream) = drive(stream, &mut session, &endpoint.context).await {
-        secured(stream, &mut session, &endpoint, address).await;
-    }
+    let requester = directory.anonymous(address.ip(), 0);
+    let mut session = Session::new(Arc::clone(directory), requester, number, peer, Limits::default());
+    let since_ms = directory.clock.wall_ms();
+    let _seat = house.table.enter(number, since_ms, (address, to), session.observer());
+    let clear = if endpoint.implicit_tls {
+        Ended::StartTls(stream)
+    } else {
+        drive(stream, &mut session, &around).await
+    };
+    counted.reason = match (clear, tls) {
+        (Ended::Closed(reason), _) => reason,
+        (Ended::StartTls(_), None) => Reason::TlsFailure,
+        // Boxed: connections in clear need not carry the room that TLS takes.
+        (Ended::StartTls(stream), Some(tls)) => {
+            Box::pin(secured(stream, tls, &mut session, &around, &house)).await
+        }
+    };
 }
 
-async fn secured(stream: TcpStream, session: &mut Session, endpoint: &Endpoint, address: SocketAddr) {
-    let Some(tls) = &endpoint.tls else { return };
-    let acceptor = TlsAcceptor::from(tls.current());
-    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+async fn secured(
+    stream: TcpStream,
+    tls: Arc<TlsSettings>,
+    session: &mut Session,
+    around: &Surroundings,
+    house: &House,
+) -> Reason {
+    let address = stream.peer_addr().ok();
+    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+    let handshake = tokio::select! {
+        handshake = tokio::time::timeout(HANDSHAKE, handshake) => handshake,
+        () = house.shutdown.cancelled() => return Reason::ServerShutdown,
+    };
+    let stream = match handshake {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::debug!(%address, %error, "a TLS handshake failed");
-            return;
+            tracing::debug!(?address, %error, "a TLS handshake failed");
+            return Reason::TlsFailure;
         }
         Err(_) => {
-            tracing::debug!(%address, "a TLS handshake took too long");
-            return;
+            tracing::debug!(?address, "a TLS handshake took too long");
+            return Reason::TlsFailure;
         }
     };
     let bits = strength(stream.get_ref().1);
-    session.secured(bits, (endpoint.anonymous)(address.ip(), bits));
-    let _ = drive(stream, session, &endpoint.context).await;
+    let address = session.requester().address;
+    session.secured(bits, house.directory.anonymous(address, bits));
+    match drive(stream, session, around).await {
+        Ended::Closed(reason) => reason,
+        // StartTLS is refused under TLS.
+        Ended::StartTls(_) => Reason::TlsFailure,
+    }
 }

@@ -2,9 +2,12 @@
 
 mod connection;
 mod listener;
+mod ports;
 mod run;
+mod socket;
 mod table;
 mod tls;
 
+pub use ports::Address;
 pub use run::{Server, ServerError};
 pub use tls::{TlsError, TlsFiles, TlsSettings, self_signed};

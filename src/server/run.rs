@@ -1,39 +1,32 @@
 //! Putting the server together, opening its ports, and stopping in order.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Bounds, Context};
-use super::listener::{Anonymous, Endpoint, accept};
+use super::listener::{DRAIN, House};
+use super::ports::{Address, Ports};
 use super::table::Table;
-use super::tls::{TlsError, TlsFiles, TlsSettings};
+use super::tls::TlsError;
 use crate::access::AccessControl;
 use crate::admin::{
-    CnConfig, CnMonitor, CnSchema, Connections, MonitorSources, RootDse, follow_configuration, indexes_of,
+    CnConfig, CnMonitor, CnSchema, ConnectionReport, Connections, MonitorSources, RootDse,
+    follow_configuration, indexes_of,
 };
 use crate::auth::Verifier;
 use crate::backend::{Backend, BackendOptions, TokenStore};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{
-    Config, ConfigError, ConfigStore, Instance, Listener, ListenerKind, LogKind, LogPublisher,
-};
+use crate::config::{Config, ConfigError, ConfigStore, Instance, LogKind, LogPublisher};
 use crate::log::Durability;
 use crate::operation::{Directory, DirectoryError, Parts};
+use crate::protocol::result::LdapResult;
 use crate::schema::SchemaStore;
-use crate::session::Limits;
 use crate::telemetry::{AccessLog, Metrics};
 
-/// How long requests in flight are waited for when the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
 /// Octets of entries kept in memory where the configuration says nothing (`ds-cfg-db-cache-size`).
 const CACHE: usize = 256 << 20;
-/// How long a client may refuse its answers where the configuration sets no limit.
-const BLOCKED_WRITE: Duration = Duration::from_secs(120);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +71,9 @@ pub enum ServerError {
 
 /// A server: opened, then listening, then stopped.
 pub struct Server {
-    directory: Arc<Directory>,
+    house: Arc<House>,
     instance: Instance,
-    shutdown: CancellationToken,
-    tasks: TaskTracker,
-    tls: Vec<Arc<TlsSettings>>,
-    table: Arc<Table>,
+    ports: Option<Arc<Ports>>,
     backend: Arc<Backend>,
 }
 
@@ -146,106 +136,54 @@ impl Server {
             clock,
         })?;
         follow_configuration(&directory)?;
-        Ok(Self {
-            directory,
-            instance,
-            shutdown: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            tls: Vec::new(),
-            table,
-            backend,
-        })
+        let house = House { directory, table, tasks: TaskTracker::new(), shutdown: CancellationToken::new() };
+        Ok(Self { house: Arc::new(house), instance, ports: None, backend })
     }
 
     /// What operations see; for clients inside the process.
     pub fn directory(&self) -> Arc<Directory> {
-        Arc::clone(&self.directory)
+        Arc::clone(&self.house.directory)
     }
 
-    /// Opens the enabled LDAP ports of the configuration and serves them; says where.
-    pub fn listen(&mut self) -> Result<Vec<String>, ServerError> {
-        let config = self.directory.config.current();
-        let mut opened = Vec::new();
-        for listener in config.listeners.iter().filter(|it| it.enabled && it.kind == ListenerKind::Ldap) {
-            for address in &listener.addresses {
-                let address = SocketAddr::new(*address, listener.port);
-                let socket = bind(address, listener)?;
-                opened.push((socket, listener));
-            }
+    /// Opens the enabled ports of the configuration and serves them; says where. Called inside the runtime that is to
+    /// serve them.
+    pub fn listen(&mut self) -> Result<Vec<Address>, ServerError> {
+        let ports = Ports::new(Arc::clone(&self.house), self.instance.clone());
+        let addresses = ports.open_all()?;
+        self.ports = Some(ports);
+        if let Err(error) = self.house.directory.config.mark_started() {
+            tracing::warn!(%error, "the configuration that started cannot be kept aside");
         }
-        if opened.is_empty() {
-            return Err(ServerError::Lacking("no LDAP port is enabled in cn=Connection Handlers,cn=config"));
-        }
-        let mut served = Vec::new();
-        for (socket, listener) in opened {
-            let scheme = if listener.use_ssl { "ldaps" } else { "ldap" };
-            let address = socket.local_addr().map_err(|error| ServerError::Port(error.to_string()))?;
-            served.push(format!("{scheme}://{address}"));
-            let endpoint = Arc::new(self.endpoint(listener)?);
-            self.tasks.spawn(accept(socket, endpoint));
-        }
-        Ok(served)
-    }
-
-    fn endpoint(&mut self, listener: &Listener) -> Result<Endpoint, ServerError> {
-        let wants_tls = listener.use_ssl || listener.allow_start_tls;
-        let tls = match (&listener.tls, wants_tls) {
-            (Some(files), true) => {
-                let files = TlsFiles {
-                    certificates: self.instance.resolve(&files.certificate),
-                    key: self.instance.resolve(&files.private_key),
-                };
-                let settings = TlsSettings::open(files).map_err(|source| {
-                    let listener = listener.name.clone();
-                    ServerError::Tls { listener, source }
-                })?;
-                let settings = Arc::new(settings);
-                self.tls.push(Arc::clone(&settings));
-                Some(settings)
-            }
-            (None, true) => return Err(ServerError::Lacking("a listener with TLS has no certificate files")),
-            _ => None,
-        };
-        let directory = Arc::clone(&self.directory);
-        let anonymous: Anonymous = Arc::new(move |address, strength| directory.anonymous(address, strength));
-        let config = self.directory.config.load();
-        let context = Context {
-            bounds: Bounds {
-                message: listener.max_request_size,
-                blocked_write: listener.max_blocked_write_time.unwrap_or(BLOCKED_WRITE),
-                drain: DRAIN,
-            },
-            shutdown: self.shutdown.clone(),
-            tasks: self.tasks.clone(),
-        };
-        Ok(Endpoint {
-            directory: Arc::clone(&self.directory),
-            context: Arc::new(context),
-            tls,
-            implicit_tls: listener.use_ssl,
-            limits: Limits::default(),
-            anonymous,
-            table: Arc::clone(&self.table),
-            max_connections: config.global.max_client_connections.into(),
-        })
+        Ok(addresses)
     }
 
     /// Reads the certificate files of all listeners again; new connections use what is in them now.
     pub fn reload_certificates(&self) {
-        for settings in &self.tls {
+        for (listener, settings) in self.ports.iter().flat_map(|ports| ports.all_tls()) {
             match settings.reload() {
-                Ok(()) => tracing::info!("certificates read again"),
-                Err(error) => tracing::error!(%error, "certificates stay as they are"),
+                Ok(()) => tracing::info!(listener, "certificates read again"),
+                Err(error) => tracing::error!(listener, %error, "certificates stay as they are"),
             }
         }
+    }
+
+    /// The connections open now.
+    pub fn connections(&self) -> Vec<ConnectionReport> {
+        self.house.table.list()
+    }
+
+    /// Ends one connection with a Notice of Disconnection; false if there is none of this number.
+    pub fn disconnect(&self, connection: u64, notice: LdapResult) -> bool {
+        self.house.table.disconnect(connection, notice)
     }
 
     /// Stops: no new connections and messages, requests in flight are answered, clients get the Notice of
     /// Disconnection, everything is on disk.
     pub async fn stop(self) {
-        self.shutdown.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(DRAIN + Duration::from_secs(5), self.tasks.wait()).await.is_err() {
+        self.house.shutdown.cancel();
+        self.house.table.stop();
+        self.house.tasks.close();
+        if tokio::time::timeout(DRAIN + Duration::from_secs(5), self.house.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
         self.backend.close();
@@ -265,28 +203,4 @@ fn access_log(
 ) -> Result<AccessLog, ServerError> {
     let Some(publisher) = access_publisher(config) else { return Ok(AccessLog::off(Arc::clone(clock))) };
     AccessLog::start(publisher, instance.root(), Arc::clone(clock)).map_err(ServerError::AccessLog)
-}
-
-fn bind(address: SocketAddr, listener: &Listener) -> Result<tokio::net::TcpListener, ServerError> {
-    let fault = |error: std::io::Error| {
-        let text = match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!(
-                "port {} is in use: another server listens on it; stop that one, or choose another port",
-                address.port()
-            ),
-            std::io::ErrorKind::PermissionDenied => {
-                format!(
-                    "port {} may not be opened by this user (ports below 1024 need the privilege)",
-                    address.port()
-                )
-            }
-            _ => format!("{address}: {error}"),
-        };
-        ServerError::Port(text)
-    };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(fault)?;
-    socket.set_reuseaddr(true).map_err(fault)?;
-    let _ = socket.set_keepalive(listener.tcp_keep_alive);
-    socket.bind(address).map_err(fault)?;
-    socket.listen(listener.accept_backlog).map_err(fault)
 }

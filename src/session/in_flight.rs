@@ -1,58 +1,131 @@
 //! The requests in flight on one connection, by message id.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::operation::{Ending, Flight};
+use crate::operation::{Ending, Flight, FlightKeeper};
 use crate::protocol::message::{MessageId, OperationKind};
 use crate::protocol::result::ResultCode;
 
-/// The table. Shared with the flights, which leave it when they end.
+/// The table. Few rows at most times, so it is searched from its end to its start.
 #[derive(Default)]
 pub(super) struct InFlight {
-    table: Mutex<HashMap<MessageId, Entry>>,
-    count: AtomicUsize,
+    state: Mutex<State>,
+    /// Those that are still to be answered, and the octets they hold; changed under the lock, read without.
+    unanswered: AtomicUsize,
+    octets: AtomicUsize,
 }
 
-struct Entry {
+#[derive(Default)]
+struct State {
+    rows: Vec<Row>,
+    /// When as little as this is unanswered, the connection's task wants to know.
+    watched: Option<Load>,
+}
+
+struct Row {
+    id: MessageId,
     kind: OperationKind,
+    is_standing: bool,
+    octets: usize,
     flight: Weak<Flight>,
 }
 
+/// How much is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Requests that are still to be answered.
+    pub(super) requests: usize,
+    /// Octets of their messages.
+    pub(super) octets: usize,
+}
+
+impl Load {
+    /// Whether this is no more than `other` in either respect.
+    pub(super) const fn is_within(self, other: Self) -> bool {
+        self.requests <= other.requests && self.octets <= other.octets
+    }
+}
+
 impl InFlight {
-    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<MessageId, Entry>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a request; none if its message id is in flight already. `ended` is called when it is over.
+    /// Enters a request of so many octets; none if its message id is in flight already.
     pub(super) fn enter(
-        self: &Arc<Self>,
+        &self,
         id: MessageId,
         kind: OperationKind,
-        ended: impl FnOnce() + Send + 'static,
+        octets: usize,
+        keeper: Arc<dyn FlightKeeper>,
     ) -> Option<Arc<Flight>> {
-        let mut table = self.table();
-        let std::collections::hash_map::Entry::Vacant(place) = table.entry(id) else { return None };
-        let here = Arc::clone(self);
-        let flight = Arc::new(Flight::new(move || {
-            here.table().remove(&id);
-            here.count.fetch_sub(1, Ordering::AcqRel);
-            ended();
-        }));
-        place.insert(Entry { kind, flight: Arc::downgrade(&flight) });
-        self.count.fetch_add(1, Ordering::AcqRel);
+        let mut state = self.state();
+        if state.rows.iter().any(|row| row.id == id) {
+            return None;
+        }
+        let flight = Arc::new(Flight::new(id, keeper));
+        let weak = Arc::downgrade(&flight);
+        state.rows.push(Row { id, kind, is_standing: false, octets, flight: weak });
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        self.octets.fetch_add(octets, Ordering::Relaxed);
         Some(flight)
     }
 
-    /// How many are in flight.
+    fn answered(&self, octets: usize) {
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        self.octets.fetch_sub(octets, Ordering::Relaxed);
+    }
+
+    fn is_awaited(&self, state: &State) -> bool {
+        state.watched.is_some_and(|watched| self.load().is_within(watched))
+    }
+
+    /// A request is never answered by itself from now on; whether the connection's task is to be woken.
+    pub(super) fn stands(&self, id: MessageId) -> bool {
+        let mut state = self.state();
+        let Some(row) = state.rows.iter_mut().rfind(|row| row.id == id && !row.is_standing) else {
+            return false;
+        };
+        row.is_standing = true;
+        let octets = row.octets;
+        self.answered(octets);
+        self.is_awaited(&state)
+    }
+
+    /// A request is over; whether the connection's task is to be woken.
+    pub(super) fn over(&self, id: MessageId) -> bool {
+        let mut state = self.state();
+        let Some(place) = state.rows.iter().rposition(|row| row.id == id) else { return false };
+        let row = state.rows.swap_remove(place);
+        if !row.is_standing {
+            self.answered(row.octets);
+        }
+        self.is_awaited(&state)
+    }
+
+    /// Has the connection's task woken when no more than this is unanswered. Look at [`Self::load`] after the call:
+    /// what ended before it wakes nobody.
+    pub(super) fn watch(&self, load: Option<Load>) {
+        self.state().watched = load;
+    }
+
+    /// Requests in flight, standing ones included.
     pub(super) fn len(&self) -> usize {
-        self.count.load(Ordering::Acquire)
+        self.state().rows.len()
+    }
+
+    /// What is still to be answered.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            requests: self.unanswered.load(Ordering::Relaxed),
+            octets: self.octets.load(Ordering::Relaxed),
+        }
     }
 
     /// Abandons a request, if it is in flight (RFC 4511 §4.11).
     pub(super) fn abandon(&self, id: MessageId) {
-        let flight = self.table().get(&id).and_then(|entry| entry.flight.upgrade());
+        let flight = self.state().rows.iter().find(|row| row.id == id).and_then(|row| row.flight.upgrade());
         if let Some(flight) = flight {
             flight.end(Ending::Abandoned);
         }
@@ -60,7 +133,8 @@ impl InFlight {
 
     /// Cancels a request (RFC 3909) and says what to answer to the Cancel.
     pub(super) fn cancel(&self, id: MessageId) -> ResultCode {
-        let found = self.table().get(&id).map(|entry| (entry.kind, entry.flight.upgrade()));
+        let found =
+            self.state().rows.iter().find(|row| row.id == id).map(|row| (row.kind, row.flight.upgrade()));
         match found {
             Some((OperationKind::Search, Some(flight))) => {
                 flight.end(Ending::Canceled);
@@ -74,16 +148,10 @@ impl InFlight {
 
     /// Abandons everything: the connection is gone.
     pub(super) fn abandon_all(&self) {
-        let flights: Vec<_> = self.table().values().filter_map(|entry| entry.flight.upgrade()).collect();
+        let flights: Vec<_> = self.state().rows.iter().filter_map(|row| row.flight.upgrade()).collect();
         for flight in flights {
             flight.end(Ending::Abandoned);
         }
-    }
-
-    /// How many have to be answered before the connection may close in peace; standing requests do not.
-    pub(super) fn unanswered(&self) -> usize {
-        let flights: Vec<_> = self.table().values().filter_map(|entry| entry.flight.upgrade()).collect();
-        flights.iter().filter(|flight| !flight.is_standing()).count()
     }
 }
 
@@ -91,22 +159,40 @@ impl InFlight {
 mod tests {
     use super::*;
 
+    #[derive(Default)]
+    struct Keeper(InFlight);
+
+    impl FlightKeeper for Keeper {
+        fn stands(&self, id: MessageId) {
+            self.0.stands(id);
+        }
+
+        fn over(&self, id: MessageId) {
+            self.0.over(id);
+        }
+    }
+
+    fn enter(keeper: &Arc<Keeper>, id: i32, kind: OperationKind) -> Option<Arc<Flight>> {
+        keeper.0.enter(MessageId(id), kind, 100, Arc::clone(keeper) as Arc<dyn FlightKeeper>)
+    }
+
     #[test]
     fn ids_are_unique_until_the_request_is_over() {
-        let table = Arc::new(InFlight::default());
-        let flight = table.enter(MessageId(1), OperationKind::Search, || ()).unwrap();
-        assert!(table.enter(MessageId(1), OperationKind::Add, || ()).is_none());
+        let keeper = Arc::new(Keeper::default());
+        let flight = enter(&keeper, 1, OperationKind::Search).unwrap();
+        assert!(enter(&keeper, 1, OperationKind::Add).is_none());
         drop(flight);
-        assert_eq!(table.len(), 0);
-        assert!(table.enter(MessageId(1), OperationKind::Add, || ()).is_some());
+        assert_eq!(keeper.0.len(), 0);
+        assert!(enter(&keeper, 1, OperationKind::Add).is_some());
     }
 
     #[test]
     fn cancel_answers_by_what_is_in_flight() {
-        let table = Arc::new(InFlight::default());
-        let search = table.enter(MessageId(1), OperationKind::Search, || ()).unwrap();
-        let _add = table.enter(MessageId(2), OperationKind::Add, || ()).unwrap();
-        let _bind = table.enter(MessageId(3), OperationKind::Bind, || ()).unwrap();
+        let keeper = Arc::new(Keeper::default());
+        let search = enter(&keeper, 1, OperationKind::Search).unwrap();
+        let _add = enter(&keeper, 2, OperationKind::Add).unwrap();
+        let _bind = enter(&keeper, 3, OperationKind::Bind).unwrap();
+        let table = &keeper.0;
         assert_eq!(table.cancel(MessageId(1)), ResultCode::SUCCESS);
         assert_eq!(search.ending(), Ending::Canceled);
         assert_eq!(table.cancel(MessageId(2)), ResultCode::TOO_LATE);
@@ -116,10 +202,29 @@ mod tests {
 
     #[test]
     fn standing_requests_do_not_hold_up_a_close() {
-        let table = Arc::new(InFlight::default());
-        let search = table.enter(MessageId(1), OperationKind::Search, || ()).unwrap();
-        assert_eq!(table.unanswered(), 1);
+        let keeper = Arc::new(Keeper::default());
+        let search = enter(&keeper, 1, OperationKind::Search).unwrap();
+        assert_eq!(keeper.0.load(), Load { requests: 1, octets: 100 });
         search.stand();
-        assert_eq!(table.unanswered(), 0);
+        search.stand();
+        assert_eq!(keeper.0.load(), Load { requests: 0, octets: 0 });
+        assert_eq!(keeper.0.len(), 1);
+        drop(search);
+        assert_eq!((keeper.0.len(), keeper.0.load().requests), (0, 0));
+    }
+
+    #[test]
+    fn who_watches_is_told_when_little_enough_is_left() {
+        let table = InFlight::default();
+        let keeper: Arc<dyn FlightKeeper> = Arc::new(Keeper::default());
+        for id in 1..=3 {
+            // The flights themselves are not what is tested: their keeper is another table.
+            drop(table.enter(MessageId(id), OperationKind::Add, 10, Arc::clone(&keeper)));
+        }
+        table.watch(Some(Load { requests: 1, octets: 100 }));
+        assert!(!table.over(MessageId(1)));
+        assert!(table.over(MessageId(2)));
+        table.watch(None);
+        assert!(!table.over(MessageId(3)));
     }
 }

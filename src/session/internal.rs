@@ -90,7 +90,7 @@ impl Internal {
             connection: Arc::clone(&answer) as Arc<dyn Connection>,
             requester: Arc::clone(&self.requester),
             request,
-            flight: Arc::new(Flight::new(|| ())),
+            flight: Arc::new(Flight::alone(MessageId(1))),
             connection_number: 0,
             operation_number: 0,
             arrived: self.directory.clock.monotonic(),

@@ -4,8 +4,10 @@
 mod in_flight;
 mod internal;
 mod outbox;
+mod reason;
 mod session;
 
 pub use internal::{Internal, NamedValues};
-pub use outbox::{Outbox, Pending};
-pub use session::{Limits, Next, Observer, Peer, Session};
+pub use outbox::{Outbox, Taken};
+pub use reason::Reason;
+pub use session::{Awaited, Limits, Next, Observer, Peer, Session};

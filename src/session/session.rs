@@ -1,35 +1,51 @@
 //! From one message to the next: who the client is, what is in flight, what happens to a message.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Outbox;
-use super::in_flight::InFlight;
+use super::in_flight::{InFlight, Load};
+use super::{Outbox, Reason};
 use crate::access::Requester;
 use crate::ber::frame::FrameError;
-use crate::operation::{self, Call, Connection, Directory, Served};
+use crate::operation::{self, Call, Connection, Directory, FlightKeeper, Served};
 use crate::protocol::message::{MessageId, Operation, OperationKind, Request};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::protocol::{decode, encode, extended, oid};
+use crate::telemetry::{Moment, RequestDetails, ResponseDetails};
 
 /// Bounds of one connection.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// What one message may hold.
     pub message: decode::Limits,
-    /// Requests in flight above which no further message is read.
+    /// Unanswered requests at which no further message is taken; also how many persistent searches one connection has.
     pub in_flight: usize,
-    /// Octets that wait to be written above which no further message is read and searches wait.
+    /// Octets of unanswered requests at which no further message is taken.
+    pub in_flight_octets: usize,
+    /// Octets that wait to be written above which no further message is taken and searches wait.
     pub outbox: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: decode::Limits::default(), in_flight: 1_000, outbox: 1 << 20 }
+        Self {
+            message: decode::Limits::default(),
+            in_flight: 1_000,
+            in_flight_octets: 8 << 20,
+            outbox: 1 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// Where it has to get to before messages are taken again.
+    const fn resumes_at(&self) -> Load {
+        Load { requests: self.in_flight / 4 * 3, octets: self.in_flight_octets / 2 }
     }
 }
 
@@ -52,19 +68,33 @@ pub enum Next {
     Before(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
     /// Runs this beside the following messages.
     Beside(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// Writes what waits, in clear, then starts TLS; nothing in clear may have been read beyond this message.
-    StartTls,
+    /// StartTLS is granted: if nothing was read beyond this message, [`Session::begin_tls`], what waits is written, and
+    /// TLS starts. Otherwise the connection ends.
+    StartTls(MessageId),
     /// Writes what waits, then closes.
-    Close,
+    Close(Reason),
+}
+
+/// What the connection's task waits for besides its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// Nothing.
+    Nothing,
+    /// That messages may be taken again.
+    Room,
+    /// That everything is answered.
+    Answers,
 }
 
 /// What other threads hold of the connection.
 struct Shared {
     outbox: Outbox,
+    in_flight: InFlight,
     requester: Mutex<Arc<Requester>>,
+    /// The requester's idle limit in seconds.
+    idle: AtomicU32,
     notice: Mutex<Option<LdapResult>>,
-    /// The connection's task waits for something in flight to end.
-    attentive: AtomicBool,
+    has_notice: AtomicBool,
 }
 
 impl Connection for Shared {
@@ -82,11 +112,27 @@ impl Connection for Shared {
 
     fn disconnect(&self, notice: LdapResult) {
         self.notice.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(notice);
+        self.has_notice.store(true, Ordering::Release);
         self.outbox.nudge();
     }
 
     fn authenticate(&self, requester: Arc<Requester>) {
+        self.idle.store(requester.limits.idle, Ordering::Relaxed);
         *self.requester.lock().unwrap_or_else(PoisonError::into_inner) = requester;
+    }
+}
+
+impl FlightKeeper for Shared {
+    fn stands(&self, id: MessageId) {
+        if self.in_flight.stands(id) {
+            self.outbox.nudge();
+        }
+    }
+
+    fn over(&self, id: MessageId) {
+        if self.in_flight.over(id) {
+            self.outbox.nudge();
+        }
     }
 }
 
@@ -97,8 +143,9 @@ pub struct Session {
     peer: Peer,
     number: u64,
     operations: u64,
+    /// So much was in flight that messages have to wait until there is clearly less.
+    is_crowded: bool,
     shared: Arc<Shared>,
-    in_flight: Arc<InFlight>,
 }
 
 impl Session {
@@ -112,16 +159,18 @@ impl Session {
     ) -> Self {
         let shared = Arc::new(Shared {
             outbox: Outbox::new(limits.outbox),
+            in_flight: InFlight::default(),
+            idle: AtomicU32::new(requester.limits.idle),
             requester: Mutex::new(requester),
             notice: Mutex::default(),
-            attentive: AtomicBool::new(false),
+            has_notice: AtomicBool::new(false),
         });
-        Self { directory, limits, peer, number, operations: 0, shared, in_flight: Arc::default() }
+        Self { directory, limits, peer, number, operations: 0, is_crowded: false, shared }
     }
 
     /// A way to look at the connection from outside.
     pub fn observer(&self) -> Observer {
-        Observer { shared: Arc::clone(&self.shared), in_flight: Arc::clone(&self.in_flight) }
+        Observer { shared: Arc::clone(&self.shared) }
     }
 
     /// What waits to be written.
@@ -134,30 +183,59 @@ impl Session {
         Arc::clone(&self.shared.requester.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How long the connection may idle; none is no limit.
+    pub fn idle_limit(&self) -> Option<Duration> {
+        let seconds = self.shared.idle.load(Ordering::Relaxed);
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
     /// Whether no further message may be taken until something in flight ends or something is written.
-    pub fn is_paused(&self) -> bool {
-        self.in_flight.len() >= self.limits.in_flight || self.shared.outbox.is_full()
+    pub fn is_paused(&mut self) -> bool {
+        let load = self.shared.in_flight.load();
+        self.is_crowded = if self.is_crowded {
+            !load.is_within(self.limits.resumes_at())
+        } else {
+            load.requests >= self.limits.in_flight || load.octets >= self.limits.in_flight_octets
+        };
+        self.is_crowded || self.shared.outbox.is_full()
     }
 
-    /// Whether the end of a request wakes the connection's task even when it answered nothing. After turning it on, look
-    /// at [`Self::is_paused`] and [`Self::unanswered`] once more before sleeping.
-    pub fn attend(&self, to_endings: bool) {
-        self.shared.attentive.store(to_endings, Ordering::Release);
+    /// Has the outbox nudge the connection's task when what it waits for comes. Look at [`Self::is_paused`] and
+    /// [`Self::is_answered`] once more before sleeping.
+    pub fn expect(&self, what: Awaited) {
+        self.shared.in_flight.watch(match what {
+            Awaited::Nothing => None,
+            Awaited::Room => Some(self.limits.resumes_at()),
+            Awaited::Answers => Some(Load { requests: 0, octets: usize::MAX }),
+        });
     }
 
-    /// Requests that are answered before the connection closes in peace.
-    pub fn unanswered(&self) -> usize {
-        self.in_flight.unanswered()
+    /// Whether everything is answered that has to be before the connection closes in peace.
+    pub fn is_answered(&self) -> bool {
+        self.shared.in_flight.load().requests == 0
     }
 
     /// Requests in flight, standing ones included.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.shared.in_flight.len()
     }
 
     /// The notice that somebody asked to end the connection with; once.
     pub fn take_notice(&self) -> Option<LdapResult> {
+        if !self.shared.has_notice.load(Ordering::Acquire) {
+            return None;
+        }
         self.shared.notice.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Counts what was read: messages, and octets in all.
+    pub fn count_read(&self, messages: u64, octets: usize) {
+        self.directory.metrics.read(messages, octets as u64);
+    }
+
+    /// Counts what goes out.
+    pub fn count_written(&self, messages: u64, octets: usize) {
+        self.directory.metrics.written(messages, octets as u64);
     }
 
     /// Writes a Notice of Disconnection.
@@ -166,53 +244,58 @@ impl Session {
     }
 
     /// The stream cannot be cut into messages any more: says why; the connection has to close.
-    pub fn malformed_stream(&self, error: FrameError) {
-        let code = match error {
-            FrameError::TooLarge { .. } => ResultCode::ADMIN_LIMIT_EXCEEDED,
-            _ => ResultCode::PROTOCOL_ERROR,
+    pub fn malformed_stream(&self, error: FrameError) -> Reason {
+        let (code, reason) = match error {
+            FrameError::TooLarge { .. } => (ResultCode::ADMIN_LIMIT_EXCEEDED, Reason::RequestTooLarge),
+            _ => (ResultCode::PROTOCOL_ERROR, Reason::ProtocolError),
         };
         self.notify_disconnection(&LdapResult::with(code, error.to_string()));
+        reason
     }
 
     /// Handles one message.
     pub fn message(&mut self, frame: Bytes) -> Next {
+        let octets = frame.len();
         let request = match decode::decode(frame, &self.limits.message) {
             Ok(request) => request,
             Err(error) => return self.malformed(&error),
         };
         match request.kind() {
-            OperationKind::Unbind => return Next::Close,
+            OperationKind::Unbind => {
+                self.note(&request, None);
+                Next::Close(Reason::ClientUnbind)
+            }
             OperationKind::Abandon => {
+                self.note(&request, None);
                 if let Operation::Abandon(id) = request.operation() {
-                    self.in_flight.abandon(id);
+                    self.shared.in_flight.abandon(id);
                 }
-                return Next::Go;
+                Next::Go
             }
-            OperationKind::Extended => {
-                if let Operation::Extended(asked) = request.operation() {
-                    match asked.name {
-                        oid::START_TLS => return self.start_tls(request.id()),
-                        oid::CANCEL => return self.cancel(request.id(), asked.value),
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
+            OperationKind::Extended => match request.operation() {
+                Operation::Extended(asked) if asked.name == oid::START_TLS => self.start_tls(&request),
+                Operation::Extended(asked) if asked.name == oid::CANCEL => self.cancel(&request, asked.value),
+                _ => self.serve(request, octets),
+            },
+            _ => self.serve(request, octets),
         }
-        self.serve(request)
     }
 
-    fn serve(&mut self, request: Request) -> Next {
-        let shared = Arc::clone(&self.shared);
-        let ended = move || {
-            if shared.attentive.load(Ordering::Acquire) {
-                shared.outbox.nudge();
-            }
-        };
-        let Some(flight) = self.in_flight.enter(request.id(), request.kind(), ended) else {
+    fn serve(&mut self, request: Request, octets: usize) -> Next {
+        if request.kind() == OperationKind::Search && self.has_too_many_standing() {
+            let text = "too many persistent searches on this connection";
+            self.shared.outbox.send(&mut |out| {
+                let result = LdapResult::new(ResultCode::ADMIN_LIMIT_EXCEEDED, text);
+                encode::result(out, request.id(), encode::ResponseKind::SearchDone, &result, &[]);
+            });
+            return Next::Go;
+        }
+        let keeper = Arc::clone(&self.shared) as Arc<dyn FlightKeeper>;
+        let entered = self.shared.in_flight.enter(request.id(), request.kind(), octets, keeper);
+        let Some(flight) = entered else {
             let text = "the message id is in use by a request in flight";
             self.notify_disconnection(&LdapResult::new(ResultCode::PROTOCOL_ERROR, text));
-            return Next::Close;
+            return Next::Close(Reason::ProtocolError);
         };
         self.operations += 1;
         let call = Call {
@@ -232,44 +315,90 @@ impl Session {
         }
     }
 
+    /// Those that stand do not count as unanswered, so they have a bound of their own.
+    fn has_too_many_standing(&self) -> bool {
+        let (all, unanswered) = (&self.shared.in_flight, self.shared.in_flight.load().requests);
+        self.operations > self.limits.in_flight as u64
+            && all.len().saturating_sub(unanswered) >= self.limits.in_flight
+    }
+
+    /// Counts and logs a request that is served here, with the answer it gets, if any.
+    fn note(&mut self, request: &Request, answer: Option<(&LdapResult, &str)>) {
+        self.operations += 1;
+        let (metrics, log, kind) = (&self.directory.metrics, &self.directory.access_log, request.kind());
+        metrics.request(kind);
+        let code = answer.map_or(ResultCode::SUCCESS, |(result, _)| result.code);
+        metrics.response(kind, code, Duration::ZERO);
+        if log.is_enabled() {
+            let at =
+                Moment { connection: self.number, operation: self.operations, message_id: request.id().0 };
+            let extended_name = answer.map(|(_, name)| name);
+            let details = RequestDetails { extended_name, ..RequestDetails::default() };
+            log.request(at, &request.operation(), &details);
+            if let Some((result, _)) = answer {
+                log.response(at, kind, result, &ResponseDetails::default());
+            }
+        }
+    }
+
     /// A message that is not a request: a protocolError on its id where that is known, else the end.
     fn malformed(&self, error: &decode::DecodeError) -> Next {
         let result = LdapResult::with(ResultCode::PROTOCOL_ERROR, error.to_string());
         let known = error.id.zip(error.kind.and_then(OperationKind::response));
         tracing::debug!(connection = self.number, peer = %self.peer.address, %error, "malformed message");
         if let Some((id, kind)) = known {
+            if error.kind == Some(OperationKind::Bind) {
+                // Whoever the client wanted to be, it is not who it was (RFC 4513 §4).
+                let strength = self.peer.security_strength;
+                let anonymous = self.directory.anonymous(self.peer.address.ip(), strength);
+                self.shared.authenticate(anonymous);
+            }
             self.shared.outbox.send(&mut |out| encode::result(out, id, kind, &result, &[]));
             Next::Go
         } else {
             self.notify_disconnection(&result);
-            Next::Close
+            Next::Close(Reason::ProtocolError)
         }
     }
 
-    fn start_tls(&self, id: MessageId) -> Next {
+    fn start_tls(&mut self, request: &Request) -> Next {
         let refusal = if self.peer.security_strength > 0 {
             Some(LdapResult::new(ResultCode::OPERATIONS_ERROR, "TLS is on already"))
         } else if !self.peer.start_tls {
             let text = "StartTLS is not enabled on this listener (ds-cfg-allow-start-tls)";
             Some(LdapResult::new(ResultCode::UNAVAILABLE, text))
-        } else if self.in_flight.len() > 0 {
+        } else if self.shared.in_flight.len() > 0 {
             Some(LdapResult::new(ResultCode::OPERATIONS_ERROR, "requests are still in flight"))
         } else if !self.directory.access.current().may_extended(&self.requester(), oid::START_TLS) {
             Some(LdapResult::new(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, "StartTLS is not granted"))
         } else {
             None
         };
-        let refused = refusal.is_some();
-        let result = refusal.unwrap_or_else(LdapResult::success);
-        self.shared
-            .outbox
-            .send(&mut |out| encode::extended(out, id, &result, Some(oid::START_TLS), None, &[]));
-        if refused { Next::Go } else { Next::StartTls }
+        let granted = LdapResult::success();
+        self.note(request, Some((refusal.as_ref().unwrap_or(&granted), "StartTLS")));
+        match refusal {
+            None => Next::StartTls(request.id()),
+            Some(result) => {
+                self.answer_start_tls(request.id(), &result);
+                Next::Go
+            }
+        }
     }
 
-    fn cancel(&self, id: MessageId, value: Option<&[u8]>) -> Next {
+    fn answer_start_tls(&self, id: MessageId, result: &LdapResult) {
+        self.shared
+            .outbox
+            .send(&mut |out| encode::extended(out, id, result, Some(oid::START_TLS), None, &[]));
+    }
+
+    /// Answers that TLS starts now. Nothing may be taken from the stream in clear any more.
+    pub fn begin_tls(&self, id: MessageId) {
+        self.answer_start_tls(id, &LdapResult::success());
+    }
+
+    fn cancel(&mut self, request: &Request, value: Option<&[u8]>) -> Next {
         let result = match extended::cancel::parse(value) {
-            Ok(target) => match self.in_flight.cancel(target) {
+            Ok(target) => match self.shared.in_flight.cancel(target) {
                 ResultCode::SUCCESS => LdapResult::success(),
                 ResultCode::NO_SUCH_OPERATION => {
                     LdapResult::new(ResultCode::NO_SUCH_OPERATION, "no request with this id is in flight")
@@ -278,6 +407,8 @@ impl Session {
             },
             Err(error) => LdapResult::with(ResultCode::PROTOCOL_ERROR, error.to_string()),
         };
+        self.note(request, Some((&result, "Cancel")));
+        let id = request.id();
         self.shared.outbox.send(&mut |out| encode::extended(out, id, &result, None, None, &[]));
         Next::Go
     }
@@ -288,13 +419,18 @@ impl Session {
         self.peer.security_strength = security_strength;
         self.shared.authenticate(requester);
     }
+
+    /// The connection is over: nothing more is sent, everything in flight is abandoned.
+    pub fn close(&self) {
+        self.shared.outbox.close();
+        self.shared.in_flight.abandon_all();
+    }
 }
 
 /// Looks at a connection from outside; for monitoring.
 #[derive(Clone)]
 pub struct Observer {
     shared: Arc<Shared>,
-    in_flight: Arc<InFlight>,
 }
 
 impl Observer {
@@ -310,18 +446,32 @@ impl Observer {
 
     /// Requests in flight, persistent searches included.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.shared.in_flight.len()
     }
 
     /// Persistent searches among them.
     pub fn standing(&self) -> usize {
-        self.in_flight.len().saturating_sub(self.in_flight.unanswered())
+        self.in_flight().saturating_sub(self.shared.in_flight.load().requests)
+    }
+
+    /// Octets that wait to be written.
+    pub fn queued(&self) -> usize {
+        self.shared.outbox.queued()
+    }
+
+    /// Ends the connection: what is in flight is answered, then this notice is written, then it closes.
+    pub fn disconnect(&self, notice: LdapResult) {
+        self.shared.disconnect(notice);
+    }
+
+    /// Has the connection's task look around.
+    pub fn nudge(&self) {
+        self.shared.outbox.nudge();
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.shared.outbox.close();
-        self.in_flight.abandon_all();
+        self.close();
     }
 }

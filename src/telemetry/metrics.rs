@@ -150,11 +150,11 @@ impl Metrics {
         });
     }
 
-    /// A message of this many octets was read.
-    pub fn read(&self, octets: u64) {
+    /// So many messages of so many octets in all were read.
+    pub fn read(&self, messages: u64, octets: u64) {
         self.count(|shard| {
             add(&shard.bytes_read, octets);
-            add(&shard.messages_read, 1);
+            add(&shard.messages_read, messages);
         });
     }
 
@@ -318,7 +318,7 @@ mod tests {
                     for _ in 0..1000 {
                         metrics.request(OperationKind::Add);
                         metrics.response(OperationKind::Add, ResultCode::SUCCESS, Duration::from_micros(3));
-                        metrics.read(10);
+                        metrics.read(1, 10);
                     }
                     metrics.response(OperationKind::Add, ResultCode::NO_OPERATION, Duration::MAX);
                 });

@@ -1,0 +1,237 @@
+//! The ports: opened as the configuration has them, at start and when it changes.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arc_swap::ArcSwapOption;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::ServerError;
+use super::listener::{Endpoint, House, accept};
+use super::tls::{TlsFiles, TlsSettings, ensure_own};
+use crate::config::{Config, Instance, Listener, ListenerKind};
+use crate::protocol::result::{LdapResult, ResultCode};
+
+/// A port that is served. Displayed as a URL, with what it is for where that is not LDAP alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Address {
+    pub kind: ListenerKind,
+    pub is_tls: bool,
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match (self.kind, self.is_tls) {
+            (ListenerKind::Http, false) => "http",
+            (ListenerKind::Http, true) => "https",
+            (_, false) => "ldap",
+            (_, true) => "ldaps",
+        };
+        write!(f, "{scheme}://{}", self.address)?;
+        if self.kind == ListenerKind::Administration {
+            f.write_str(" (administration)")?;
+        }
+        Ok(())
+    }
+}
+
+/// One listener with its open sockets.
+struct Port {
+    name: String,
+    kind: ListenerKind,
+    endpoint: Arc<Endpoint>,
+    closing: CancellationToken,
+}
+
+/// The open ports.
+pub(super) struct Ports {
+    house: Arc<House>,
+    instance: Instance,
+    runtime: Handle,
+    open: Mutex<Vec<Port>>,
+}
+
+/// Sockets that are bound and not yet served.
+struct Bound {
+    port: Port,
+    sockets: Vec<(TcpListener, SocketAddr)>,
+}
+
+impl Ports {
+    /// No port yet. Called inside the runtime that is to serve them.
+    pub(super) fn new(house: Arc<House>, instance: Instance) -> Arc<Self> {
+        Arc::new(Self { house, instance, runtime: Handle::current(), open: Mutex::default() })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Port>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the enabled ports of the configuration, all or none, and follows its changes from now on. Only the
+    /// administration port may be missing: the data is served without it.
+    pub(super) fn open_all(self: &Arc<Self>) -> Result<Vec<Address>, ServerError> {
+        let config = self.house.directory.config.current();
+        let mut bound = Vec::new();
+        for listener in
+            config.listeners.iter().filter(|listener| listener.enabled && listener.kind != ListenerKind::Http)
+        {
+            match self.bind(listener) {
+                Ok(one) => bound.push(one),
+                Err(error) if listener.kind == ListenerKind::Administration => {
+                    tracing::error!(%error, "the administration connector is not open; all else is");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !bound.iter().any(|one| one.port.kind == ListenerKind::Ldap) {
+            return Err(ServerError::Lacking("no LDAP port is enabled in cn=Connection Handlers,cn=config"));
+        }
+        let addresses = bound.into_iter().flat_map(|one| self.serve(one)).collect();
+        self.follow();
+        Ok(addresses)
+    }
+
+    fn follow(self: &Arc<Self>) {
+        let ports: Weak<Self> = Arc::downgrade(self);
+        self.house.directory.config.on_change(Box::new(move |old, new| match ports.upgrade() {
+            Some(ports) => ports.change(old, new),
+            None => Ok(()),
+        }));
+    }
+
+    /// Opens what is enabled now and was not, closes what is not any more. Connections that are open stay.
+    fn change(&self, old: &Config, new: &Config) -> Result<(), LdapResult> {
+        let enabled = |config: &Config, like: &Listener| {
+            config.listeners.iter().any(|it| it.enabled && it.kind == like.kind && it.name == like.name)
+        };
+        let refused =
+            |error: ServerError| LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, error.to_string());
+        for listener in
+            new.listeners.iter().filter(|listener| listener.enabled && listener.kind != ListenerKind::Http)
+        {
+            if !enabled(old, listener) {
+                let bound = self.bind(listener).map_err(refused)?;
+                for address in self.serve(bound) {
+                    tracing::info!(listener = listener.name, %address, "a port is open");
+                }
+            } else if listener.allow_start_tls {
+                let endpoint = self.endpoint(listener);
+                if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.tls.load().is_none()) {
+                    endpoint.tls.store(self.tls(listener).map_err(refused)?);
+                }
+            }
+        }
+        for listener in old.listeners.iter().filter(|listener| listener.enabled && !enabled(new, listener)) {
+            self.open().retain(|port| {
+                let stays = port.kind != listener.kind || port.name != listener.name;
+                if !stays {
+                    tracing::info!(listener = listener.name, "a port is closed");
+                    port.closing.cancel();
+                }
+                stays
+            });
+        }
+        Ok(())
+    }
+
+    fn endpoint(&self, listener: &Listener) -> Option<Arc<Endpoint>> {
+        let open = self.open();
+        let port = open.iter().find(|port| port.kind == listener.kind && port.name == listener.name)?;
+        Some(Arc::clone(&port.endpoint))
+    }
+
+    fn tls(&self, listener: &Listener) -> Result<Option<Arc<TlsSettings>>, ServerError> {
+        if !listener.use_ssl && !listener.allow_start_tls {
+            return Ok(None);
+        }
+        let fault = |source| ServerError::Tls { listener: listener.name.clone(), source };
+        let files =
+            listener.tls.as_ref().ok_or(ServerError::Lacking("a listener with TLS has no certificate"))?;
+        let files = TlsFiles {
+            certificates: self.instance.resolve(&files.certificate),
+            key: self.instance.resolve(&files.private_key),
+        };
+        if listener.kind == ListenerKind::Administration {
+            ensure_own(&files).map_err(fault)?;
+        }
+        TlsSettings::open(files, &listener.protocols, &listener.cipher_suites)
+            .map(|settings| Some(Arc::new(settings)))
+            .map_err(fault)
+    }
+
+    fn bind(&self, listener: &Listener) -> Result<Bound, ServerError> {
+        let _inside = self.runtime.enter();
+        let tls = ArcSwapOption::from(self.tls(listener)?);
+        let mut sockets = Vec::new();
+        for address in &listener.addresses {
+            let socket = bind(SocketAddr::new(*address, listener.port), listener)?;
+            let address = socket.local_addr().map_err(|error| ServerError::Port(error.to_string()))?;
+            sockets.push((socket, address));
+        }
+        let endpoint = Endpoint {
+            house: Arc::clone(&self.house),
+            name: listener.name.clone(),
+            kind: listener.kind,
+            tls,
+            implicit_tls: listener.use_ssl,
+        };
+        let port = Port {
+            name: listener.name.clone(),
+            kind: listener.kind,
+            endpoint: Arc::new(endpoint),
+            closing: self.house.shutdown.child_token(),
+        };
+        Ok(Bound { port, sockets })
+    }
+
+    fn serve(&self, bound: Bound) -> Vec<Address> {
+        let Bound { port, sockets } = bound;
+        let mut addresses = Vec::new();
+        for (socket, address) in sockets {
+            addresses.push(Address { kind: port.kind, is_tls: port.endpoint.implicit_tls, address });
+            let accepting = accept(socket, Arc::clone(&port.endpoint), port.closing.clone());
+            self.house.tasks.spawn_on(accepting, &self.runtime);
+        }
+        self.open().push(port);
+        addresses
+    }
+
+    /// The TLS settings of all open ports.
+    pub(super) fn all_tls(&self) -> Vec<(String, Arc<TlsSettings>)> {
+        let open = self.open();
+        let settings = |port: &Port| Some((port.name.clone(), port.endpoint.tls.load_full()?));
+        open.iter().filter_map(settings).collect()
+    }
+}
+
+fn bind(address: SocketAddr, listener: &Listener) -> Result<TcpListener, ServerError> {
+    let fault = |error: std::io::Error| {
+        let (port, name) = (address.port(), &listener.name);
+        let text = match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!(
+                "port {port} ({name}) is in use: another server listens on it; stop that one, or choose another port"
+            ),
+            std::io::ErrorKind::PermissionDenied => format!(
+                "port {port} ({name}) may not be opened by this user (ports below 1024 need the privilege)"
+            ),
+            _ => format!("{address} ({name}): {error}"),
+        };
+        ServerError::Port(text)
+    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(fault)?;
+    socket.set_reuseaddr(true).map_err(fault)?;
+    // Accepted connections inherit it.
+    let _ = socket.set_keepalive(listener.tcp_keep_alive);
+    if address.is_ipv6() && listener.addresses.iter().any(|other| other.is_ipv4()) {
+        // Otherwise `::` would take the IPv4 port too.
+        let _ = SockRef::from(&socket).set_only_v6(true);
+    }
+    socket.bind(address).map_err(fault)?;
+    socket.listen(listener.accept_backlog).map_err(fault)
+}

@@ -1,0 +1,89 @@
+//! What a connection asks of its socket, in clear or under TLS, and how it parts from it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::protocol::encode;
+use crate::protocol::result::LdapResult;
+
+/// How long a client is given to take its last message and to close.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A stream to a client.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Has closing throw away what the client did not take, instead of keeping it in the kernel for minutes.
+    fn discard_on_close(&self);
+}
+
+impl Socket for TcpStream {
+    fn discard_on_close(&self) {
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn discard_on_close(&self) {
+        self.get_ref().0.discard_on_close();
+    }
+}
+
+/// Ends writing and reads on for a while: closing over unread octets would reset the connection, and the client might
+/// never see the last message.
+pub(super) async fn part(mut stream: impl Socket) {
+    let parting = async {
+        stream.shutdown().await?;
+        let mut unread = [0_u8; 4096];
+        while stream.read(&mut unread).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    if !matches!(tokio::time::timeout(LINGER, parting).await, Ok(Ok(()))) {
+        stream.discard_on_close();
+    }
+}
+
+/// Turns a client away, with a Notice of Disconnection if it can read one.
+pub(super) async fn turn_away(mut stream: TcpStream, notice: Option<&LdapResult>) {
+    if let Some(notice) = notice {
+        let mut bytes = bytes::BytesMut::new();
+        encode::notice_of_disconnection(&mut bytes, notice);
+        // A fresh socket has room for it.
+        if stream.write_all(&bytes).await.is_ok() {
+            part(stream).await;
+        }
+    }
+}
+
+/// Reads what is there, at most [`CHUNK`] octets, into `input`; the number of octets, 0 at the end of the stream.
+///
+/// The octets go through a buffer of the thread, so that a connection that waits holds none.
+pub(super) fn poll_read(
+    stream: &mut impl Socket,
+    context: &mut Context<'_>,
+    input: &mut bytes::BytesMut,
+) -> Poll<std::io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+        input.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+}
+
+/// Octets asked of a socket at once.
+const CHUNK: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; CHUNK]);
+}
+
+/// The address without what only matters to the kernel.
+pub(super) fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

@@ -1,0 +1,14 @@
+//! Connections as hostile or unlucky clients use them: raw sockets against a server in this process.
+//!
+//! Nothing here waits for time to pass, but where a time limit itself is what is tested; every wait for an answer is
+//! bounded.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod admission;
+mod ending;
+mod fixture;
+mod flow;
+mod idle;
+mod stream;
+mod tls;
