@@ -20,6 +20,7 @@ mod guide;
 mod identity;
 mod ldap3_client;
 mod lifecycle;
+mod limits;
 mod observed;
 mod operations;
 mod paging;
