@@ -15,79 +15,64 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Segments filled with zeros before they are needed: syncing a file that still grows costs several times as much.
-#[derive(Debug)]
-pub(super) struct Spares {
-    shared: Arc<Shared>,
-    room: Arc<(Mutex<Room>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
+/// A file that is ready to become a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spare {
+    pub(super) number: u32,
+    /// Zeros throughout; otherwise behind its first two blocks there may be what an earlier use left.
+    pub(super) is_clean: bool,
 }
 
-#[derive(Debug)]
+/// The files that are ready, for the writer, the thread that fills them and the purge that recycles them.
+#[derive(Debug, Default)]
+pub(super) struct SpareRoom(Mutex<Room>, Condvar);
+
+#[derive(Debug, Default)]
 struct Room {
-    /// Numbers of filled files, rising.
-    ready: VecDeque<u32>,
-    /// The number of the next file to fill.
+    /// With rising numbers.
+    ready: VecDeque<Spare>,
+    /// The number of the next file.
     next: u32,
+    /// Somebody makes the next file.
     is_filling: bool,
-    /// A fill failed; the thread rests until the commit path has seen for itself.
+    /// A fill failed; the thread rests until somebody else has seen for himself.
     has_failed: bool,
     stops: bool,
 }
 
+/// Segments filled with zeros before they are needed: syncing a file that still grows costs several times as much.
+#[derive(Debug)]
+pub(super) struct Spares {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
 impl Spares {
-    pub(super) fn new(shared: Arc<Shared>, ready: VecDeque<u32>, next: u32) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, ready: VecDeque<Spare>, next: u32) -> Self {
         shared.counters.spares.store(ready.len() as u64, Relaxed);
-        let room = Room { ready, next, is_filling: false, has_failed: false, stops: false };
-        let room = Arc::new((Mutex::new(room), Condvar::new()));
+        *lock(&shared.spares.0) = Room { ready, next, ..Room::default() };
         let mut thread = None;
         if shared.options.spares > 0 && shared.halt.get().is_none() {
-            let (shared, room) = (Arc::clone(&shared), Arc::clone(&room));
+            let shared = Arc::clone(&shared);
             // Without the thread segments are filled when needed: slower, not wrong.
             let builder = std::thread::Builder::new().name("log-spares".to_owned());
-            thread = builder.spawn(move || fill_ahead(&shared, &room)).ok();
+            thread = builder.spawn(move || fill_ahead(&shared)).ok();
         }
-        Self { shared, room, thread }
+        Self { shared, thread }
     }
 
-    /// A filled segment with a number above all before; waits for one that is being filled.
-    pub(super) fn take(&self) -> Result<u32, LogError> {
-        let (mutex, changed) = &*self.room;
-        let mut room = lock(mutex);
-        while room.ready.is_empty() && room.is_filling {
-            room = changed.wait(room).unwrap_or_else(PoisonError::into_inner);
-        }
-        if let Some(number) = room.ready.pop_front() {
-            self.shared.counters.spares.store(room.ready.len() as u64, Relaxed);
-            changed.notify_all();
-            return Ok(number);
-        }
-        Counters::add(&self.shared.counters.spares_missed, 1);
-        // The thread stays out as long as this one fills, so numbers stay in order.
-        room.is_filling = true;
-        let number = room.next;
-        drop(room);
-        let made = fill(&self.shared, number);
-        let mut room = lock(mutex);
-        room.is_filling = false;
-        room.has_failed = made.is_err();
-        if made.is_ok() {
-            room.next = number + 1;
-        }
-        changed.notify_all();
-        made.map(|()| number).map_err(|source| match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                LogError::NoSpace { source }
-            }
-            _ => LogError::Io { action: "make", file: file_name(number), source },
-        })
+    /// A file with a number above all before; waits for one that is being made. Who is not urgent leaves the reserve.
+    pub(super) fn take(&self, is_urgent: bool) -> Result<Spare, LogError> {
+        let left = if is_urgent { 0 } else { self.shared.options.reserve };
+        let take = |room: &mut Room| room.ready.pop_front();
+        self.shared.ready(left, take)?.ok_or(LogError::Options("no segment is ready"))
     }
 
     /// Takes back what was not needed after all.
-    pub(super) fn put_back(&self, numbers: &[u32]) {
-        let mut room = lock(&self.room.0);
-        for &number in numbers.iter().rev() {
-            room.ready.push_front(number);
+    pub(super) fn put_back(&self, spares: &[Spare]) {
+        let mut room = lock(&self.shared.spares.0);
+        for &spare in spares.iter().rev() {
+            room.ready.push_front(spare);
         }
         self.shared.counters.spares.store(room.ready.len() as u64, Relaxed);
     }
@@ -95,11 +80,90 @@ impl Spares {
 
 impl Drop for Spares {
     fn drop(&mut self) {
-        lock(&self.room.0).stops = true;
-        self.room.1.notify_all();
+        lock(&self.shared.spares.0).stops = true;
+        self.shared.spares.1.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+impl Shared {
+    /// Makes files until more than `left` are ready, and then lets `act` have the room.
+    fn ready<T>(&self, left: usize, act: impl FnOnce(&mut Room) -> T) -> Result<T, LogError> {
+        let SpareRoom(mutex, changed) = &self.spares;
+        let mut room = lock(mutex);
+        loop {
+            while room.ready.len() <= left && room.is_filling {
+                room = changed.wait(room).unwrap_or_else(PoisonError::into_inner);
+            }
+            if room.ready.len() > left {
+                let answer = act(&mut room);
+                self.counters.spares.store(room.ready.len() as u64, Relaxed);
+                changed.notify_all();
+                return Ok(answer);
+            }
+            Counters::add(&self.counters.spares_missed, 1);
+            // Others stay out as long as this one fills, so numbers stay in order.
+            room.is_filling = true;
+            let number = room.next;
+            drop(room);
+            let made = fill(self, number);
+            room = lock(mutex);
+            room.is_filling = false;
+            room.has_failed = made.is_err();
+            if made.is_ok() {
+                room.next = number + 1;
+                room.ready.push_back(Spare { number, is_clean: true });
+            }
+            changed.notify_all();
+            if let Err(source) = made {
+                return Err(match source.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                        LogError::NoSpace { source }
+                    }
+                    _ => LogError::Io { action: "make", file: file_name(number), source },
+                });
+            }
+        }
+    }
+
+    /// Whether a segment can be had beside the reserve; makes one if none is ready.
+    pub(super) fn find_room(&self) -> Result<(), LogError> {
+        self.check_writable()?;
+        self.ready(self.options.reserve, |_| ())
+    }
+
+    /// Adds a file, if fewer than `most` are ready: `name` gives it the number it is told. False if there are enough, or
+    /// nobody would use it any more.
+    pub(super) fn add_spare(
+        &self,
+        most: usize,
+        name: impl FnOnce(u32) -> Result<(), LogError>,
+    ) -> Result<bool, LogError> {
+        let SpareRoom(mutex, changed) = &self.spares;
+        let mut room = lock(mutex);
+        while room.is_filling {
+            room = changed.wait(room).unwrap_or_else(PoisonError::into_inner);
+        }
+        if room.stops || room.ready.len() >= most {
+            return Ok(false);
+        }
+        room.is_filling = true;
+        let number = room.next;
+        drop(room);
+        let named = name(number);
+        room = lock(mutex);
+        room.is_filling = false;
+        room.has_failed = false;
+        // Even a failure may have left a file of this number.
+        room.next = number + 1;
+        if named.is_ok() {
+            room.ready.push_back(Spare { number, is_clean: false });
+            self.counters.spares.store(room.ready.len() as u64, Relaxed);
+        }
+        changed.notify_all();
+        named.map(|()| true)
     }
 }
 
@@ -107,8 +171,8 @@ fn fill(shared: &Shared, number: u32) -> std::io::Result<()> {
     shared.disk.create_zeroed(&file_name(number), u64::from(shared.options.segment_size))
 }
 
-fn fill_ahead(shared: &Shared, room: &(Mutex<Room>, Condvar)) {
-    let (mutex, changed) = room;
+fn fill_ahead(shared: &Shared) {
+    let SpareRoom(mutex, changed) = &shared.spares;
     let mut room = lock(mutex);
     while !room.stops {
         if room.is_filling || room.has_failed || room.ready.len() >= shared.options.spares {
@@ -124,7 +188,7 @@ fn fill_ahead(shared: &Shared, room: &(Mutex<Room>, Condvar)) {
         match made {
             Ok(()) => {
                 room.next = number + 1;
-                room.ready.push_back(number);
+                room.ready.push_back(Spare { number, is_clean: true });
                 shared.counters.spares.store(room.ready.len() as u64, Relaxed);
             }
             Err(_) => room.has_failed = true,

@@ -35,6 +35,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes renames and removals durable.
     fn sync_dir(&self) -> io::Result<()>;
 
+    /// Octets that can still be had; none if that is not known.
+    fn free(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// A number that no earlier use of any segment had, and that no client can foresee; never 0.
     fn fresh_epoch(&self) -> io::Result<u32>;
 }
@@ -165,6 +170,11 @@ impl Disk for OsDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         File::open(&self.directory)?.sync_all()
+    }
+
+    fn free(&self) -> io::Result<Option<u64>> {
+        let stat = rustix::fs::statvfs(&self.directory)?;
+        Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
     }
 
     fn fresh_epoch(&self) -> io::Result<u32> {

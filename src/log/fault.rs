@@ -286,6 +286,12 @@ impl Disk for MemDisk {
         self.state().atomic(|state| state.durable_names.clone_from(&state.names))
     }
 
+    fn free(&self) -> io::Result<Option<u64>> {
+        let state = self.state();
+        state.alive()?;
+        Ok(state.capacity.map(|capacity| capacity.saturating_sub(state.used())))
+    }
+
     fn fresh_epoch(&self) -> io::Result<u32> {
         let mut state = self.state();
         state.epoch += 1;

@@ -11,6 +11,9 @@ pub(super) const RECORD_HEADER: usize = 32;
 /// Records start at multiples of this.
 pub(super) const ALIGN: usize = 8;
 
+/// Flag of a segment header: behind the records there may be what an earlier use of the file left.
+pub(super) const USED_BEFORE: u32 = 1;
+
 const MAGIC: [u8; 8] = *b"ctsd-log";
 const SEGMENT_HEADER: usize = 68;
 

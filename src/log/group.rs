@@ -41,6 +41,7 @@ pub struct Group {
     slots: Vec<Slot>,
     csn: Csn,
     limit: usize,
+    pub(super) is_urgent: bool,
 }
 
 impl Group {
@@ -57,6 +58,7 @@ impl Group {
             slots: Vec::new(),
             csn: Csn::ZERO,
             limit: limit.min(u32::MAX as usize),
+            is_urgent: false,
         };
         group.clear(0);
         group
@@ -65,6 +67,7 @@ impl Group {
     /// Empties the group. `lead` is where in its 4 KiB block the first record is expected to start.
     pub fn clear(&mut self, lead: usize) {
         self.slots.clear();
+        self.is_urgent = false;
         self.buffer.clear();
         self.buffer.reserve(4 * BLOCK);
         self.lead = lead % BLOCK;
@@ -73,6 +76,12 @@ impl Group {
             self.origin = 0; // alignment cannot be had; the writer copies
         }
         self.buffer.put_bytes(0, self.base());
+    }
+
+    /// Says whether the group may have the last segments that are kept for what frees room ([`Options::reserve`]). Not
+    /// so after [`Group::clear`].
+    pub const fn urgent(&mut self, is_urgent: bool) {
+        self.is_urgent = is_urgent;
     }
 
     /// The clock of the records pushed next. The header of a segment keeps that of its first record.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::disk::{Disk, OpenMode};
-use super::format::{BLOCK, block_start};
+use super::format::{BLOCK, HeaderBlock, USED_BEFORE, block_start};
 use super::group::AlignedBuffer;
-use super::scan::{Found, Run, content_end};
+use super::scan::{Found, Run, content_end, traces_end};
 use super::segment::{Segment, Shared, file_name};
 use super::writer::{Active, write_mode};
 use super::{Cut, LogError, Recovered};
@@ -33,7 +33,13 @@ pub(super) fn mend(
     let disk = &*shared.disk;
     let number = good.segment.number;
     let name = file_name(number);
-    let content = content_end(&good.data);
+    let content = match found.get(good.index).map(|file| &file.header) {
+        // What an earlier use left is no tail; only what has this segment's epoch can be taken for a record.
+        Some(HeaderBlock::Valid(header)) if header.flags & USED_BEFORE != 0 => {
+            traces_end(&good.data, good.end, header.epoch)
+        }
+        _ => content_end(&good.data),
+    };
     let later = found.get(good.index + 1..).unwrap_or_default();
     let mut discarded = good.discarded;
     for file in later {

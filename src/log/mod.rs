@@ -13,6 +13,7 @@ pub mod fault;
 mod format;
 mod group;
 mod mend;
+mod purge;
 mod reader;
 mod recover;
 mod scan;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 pub use disk::{Disk, OsDisk};
 pub use group::Group;
+pub use purge::SegmentInfo;
 pub use reader::{LogRecord, Records};
 pub use recover::{Cut, Damage, Recovered, ReplayError, ReplayRecord};
 pub use segment::Log;
@@ -91,6 +93,8 @@ pub struct Options {
     /// Zero-filled segments kept ready by a background thread; 2 by default. With 0 there is no thread and a segment
     /// is filled when it is needed.
     pub spares: usize,
+    /// Of the segments kept ready, so many are for groups that free room ([`Group::urgent`]); 1 by default.
+    pub reserve: usize,
     /// Time between background syncs under [`Durability::Os`]; 100 ms by default. Zero: there is no thread, and only
     /// [`Writer::sync`] and the change of segments sync.
     pub sync_interval: Duration,
@@ -110,6 +114,7 @@ impl Options {
             segment_size: 64 << 20,
             durability: Durability::Group,
             spares: 2,
+            reserve: 1,
             sync_interval: Duration::from_millis(100),
             first_sequence: 1,
             replay_from: 0,
@@ -122,6 +127,7 @@ impl Options {
         let mut options = Self::new(dataset_id);
         options.segment_size = segment_size;
         options.spares = 0;
+        options.reserve = 0;
         options.sync_interval = Duration::ZERO;
         options
     }
@@ -194,6 +200,12 @@ pub enum LogError {
         expected: u64,
         /// What came.
         found: u64,
+    },
+    /// Only the oldest segment can go, and never the last one.
+    #[error("segment {segment} is not the oldest of several")]
+    NotOldest {
+        /// Its number.
+        segment: u32,
     },
     /// The place's segment is no longer, or not yet, in the log.
     #[error("segment {segment} is not in the log")]

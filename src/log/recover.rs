@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
-use super::background::Spares;
+use super::background::{Spare, Spares};
 use super::disk::{Disk, OpenMode};
 use super::format::{BLOCK, HeaderBlock, RecordHeader};
 use super::mend::{Good, count, mend, remove};
@@ -124,6 +124,7 @@ impl Log {
                 files.push((number, len));
             }
         }
+        super::purge::clean(&*disk)?;
         files.sort_unstable();
         let next_number = files.last().map_or(1, |&(number, _)| number + 1);
         for (number, len) in files {
@@ -151,6 +152,8 @@ impl Log {
             durable: AtomicU64::new(next - 1),
             halt: OnceLock::new(),
             counters: Counters::default(),
+            spares: super::background::SpareRoom::default(),
+            limbo: super::purge::Limbo::default(),
             options,
         });
         let mut active = None;
@@ -166,10 +169,12 @@ impl Log {
         let after = active.as_ref().map_or(0, |active| active.segment.number);
         let is_spare =
             |file: &Found| file.number > after && file.len == u64::from(shared.options.segment_size);
-        let ready = unused.iter().filter(|file| is_spare(file)).map(|file| file.number).collect();
+        // What an earlier use may have left in them is not looked for.
+        let spare = |file: &Found| Spare { number: file.number, is_clean: false };
+        let ready = unused.iter().filter(|file| is_spare(file)).map(spare).collect();
         let spares = Spares::new(Arc::clone(&shared), ready, next_number);
         if active.is_none() && shared.halt.get().is_none() {
-            active = Some(begin(&shared, spares.take()?, next, crate::changelog::Csn::ZERO)?);
+            active = Some(begin(&shared, spares.take(true)?, next, crate::changelog::Csn::ZERO)?);
         }
         let log = Self { shared: Arc::clone(&shared) };
         recovered.first_sequence = log.first_sequence();
@@ -355,11 +360,11 @@ impl Recovery<'_> {
     ) -> Result<Arc<Segment>, LogError> {
         let name = file_name(file.number);
         let reader = self.disk.open(&name, OpenMode::Read).map_err(LogError::io("open", name))?;
-        let size = match &file.header {
-            HeaderBlock::Valid(header) => header.size,
-            _ => self.options.segment_size,
+        let (size, csn) = match &file.header {
+            HeaderBlock::Valid(header) => (header.size, header.csn),
+            _ => (self.options.segment_size, crate::changelog::Csn::ZERO),
         };
-        let segment = Arc::new(Segment::new(file.number, epoch, size, first_sequence, reader, end));
+        let segment = Arc::new(Segment::new(file.number, epoch, size, first_sequence, csn, reader, end));
         self.segments.push(Arc::clone(&segment));
         Ok(segment)
     }

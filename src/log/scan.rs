@@ -149,6 +149,19 @@ fn find(data: &[u8], from: usize, epoch: Option<u32>) -> Option<usize> {
     None
 }
 
+/// Where the last thing at or behind an offset ends that has an epoch and looks like a record, whole or not; `from` if there
+/// is none.
+pub(super) fn traces_end(data: &[u8], from: usize, epoch: u32) -> usize {
+    let mut end = from;
+    for at in (from.next_multiple_of(ALIGN)..data.len()).step_by(ALIGN) {
+        let header = data.get(at..).and_then(RecordHeader::unverified);
+        if let Some(header) = header.filter(|header| header.epoch == epoch) {
+            end = end.max(at.saturating_add(padded(header.len as usize)).min(data.len()));
+        }
+    }
+    end
+}
+
 /// Where the last octet that is not zero ends.
 pub(super) fn content_end(data: &[u8]) -> usize {
     const ZEROS: [u8; BLOCK] = [0; BLOCK];

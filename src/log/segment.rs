@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::background::SpareRoom;
 use super::disk::{Disk, DiskFile};
 use super::group::Group;
+use super::purge::Limbo;
 use super::stats::{Counters, LogStats};
 use super::{LogError, Options};
+use crate::changelog::Csn;
 
 /// Octets between the points of a segment's sparse index.
 const SPARSE_STEP: u32 = 64 << 10;
@@ -31,6 +34,8 @@ pub(super) struct Segment {
     pub(super) epoch: u32,
     pub(super) size: u32,
     pub(super) first_sequence: u64,
+    /// The hybrid clock when its first record was appended; zeros if that is not known.
+    pub(super) csn: Csn,
     pub(super) file: Arc<dyn DiskFile>,
     end: AtomicU32,
     sparse: Mutex<Vec<(u64, u32)>>,
@@ -42,11 +47,12 @@ impl Segment {
         epoch: u32,
         size: u32,
         first_sequence: u64,
+        csn: Csn,
         file: Arc<dyn DiskFile>,
         end: u32,
     ) -> Self {
         let (end, sparse) = (AtomicU32::new(end), Mutex::new(Vec::new()));
-        Self { number, epoch, size, first_sequence, file, end, sparse }
+        Self { number, epoch, size, first_sequence, csn, file, end, sparse }
     }
 
     /// Where its committed records end.
@@ -92,6 +98,8 @@ pub(super) struct Shared {
     pub(super) durable: AtomicU64,
     pub(super) halt: OnceLock<Halt>,
     pub(super) counters: Counters,
+    pub(super) spares: SpareRoom,
+    pub(super) limbo: Limbo,
 }
 
 impl Shared {

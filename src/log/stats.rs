@@ -21,6 +21,10 @@ pub struct LogStats {
     pub segments_begun: u64,
     /// Commits that had to fill a segment themselves because none was ready.
     pub spares_missed: u64,
+    /// Segments that were dropped.
+    pub segments_dropped: u64,
+    /// Files of dropped segments that are used again.
+    pub segments_recycled: u64,
     /// Segments in the log.
     pub segments: u64,
     /// Octets of all segments in the log up to their ends.
@@ -44,6 +48,8 @@ pub(super) struct Counters {
     pub(super) written_octets: AtomicU64,
     pub(super) syncs: AtomicU64,
     pub(super) segments_begun: AtomicU64,
+    pub(super) segments_dropped: AtomicU64,
+    pub(super) segments_recycled: AtomicU64,
     pub(super) spares_missed: AtomicU64,
     pub(super) spares: AtomicU64,
 }
@@ -58,6 +64,8 @@ impl Counters {
             written_octets: self.written_octets.load(Relaxed),
             syncs: self.syncs.load(Relaxed),
             segments_begun: self.segments_begun.load(Relaxed),
+            segments_dropped: self.segments_dropped.load(Relaxed),
+            segments_recycled: self.segments_recycled.load(Relaxed),
             spares_missed: self.spares_missed.load(Relaxed),
             spares: self.spares.load(Relaxed),
             ..LogStats::default()

@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
-use super::background::{Spares, Syncer};
+use super::background::{Spare, Spares, Syncer};
 use super::disk::{DiskFile, OpenMode};
-use super::format::{BLOCK, SegmentHeader, block_start};
+use super::format::{BLOCK, SegmentHeader, USED_BEFORE, block_start};
 use super::group::{AlignedBuffer, Group, Slot};
 use super::reader::record_place;
 use super::segment::{Segment, Shared, file_name};
@@ -77,12 +77,12 @@ impl Writer {
             return Ok(Vec::new());
         }
         let parts = self.plan(slots)?;
-        let mut numbers = Vec::new();
+        let mut spares = Vec::new();
         for _ in parts.iter().filter(|part| part.is_new_segment) {
-            match self.spares.take() {
-                Ok(number) => numbers.push(number),
+            match self.spares.take(group.is_urgent) {
+                Ok(spare) => spares.push(spare),
                 Err(error) => {
-                    self.spares.put_back(&numbers);
+                    self.spares.put_back(&spares);
                     if !matches!(error, LogError::NoSpace { .. }) {
                         self.shared.poison(&error);
                     }
@@ -91,7 +91,7 @@ impl Writer {
             }
         }
         let mut places = Vec::with_capacity(slots.len());
-        let written = self.write_parts(group, &parts, numbers.into_iter(), &mut places);
+        let written = self.write_parts(group, &parts, spares.into_iter(), &mut places);
         if let Err(error) = written {
             self.shared.poison(&error);
             return Err(error);
@@ -140,15 +140,15 @@ impl Writer {
         &mut self,
         group: &mut Group,
         parts: &[Part],
-        mut numbers: impl Iterator<Item = u32>,
+        mut spares: impl Iterator<Item = Spare>,
         places: &mut Vec<RecordPlace>,
     ) -> Result<(), LogError> {
         let is_whole = parts.len() == 1;
         for part in parts {
             if part.is_new_segment {
-                let number = numbers.next().ok_or(LogError::Options("a segment was not reserved"))?;
+                let spare = spares.next().ok_or(LogError::Options("a segment was not reserved"))?;
                 let slot = group.slots().get(part.slots.start);
-                self.begin_segment(number, slot.map_or(Csn::ZERO, |slot| slot.csn))?;
+                self.begin_segment(spare, slot.map_or(Csn::ZERO, |slot| slot.csn))?;
             }
             self.write_part(group, part, is_whole, places)?;
         }
@@ -212,11 +212,11 @@ impl Writer {
     }
 
     /// Goes over to a filled segment. Everything before is durable first, so that a header proves what precedes it.
-    fn begin_segment(&mut self, number: u32, csn: Csn) -> Result<(), LogError> {
+    fn begin_segment(&mut self, spare: Spare, csn: Csn) -> Result<(), LogError> {
         if self.shared.options.durability == Durability::Os {
             self.syncer.sync()?;
         }
-        let active = begin(&self.shared, number, self.next, csn)?;
+        let active = begin(&self.shared, spare, self.next, csn)?;
         self.syncer.watch(Arc::clone(&active.file));
         self.active = Some(active);
         Ok(())
@@ -241,7 +241,13 @@ pub(super) const fn write_mode(durability: Durability) -> OpenMode {
 }
 
 /// Writes the header of a filled segment and adds it to the log.
-pub(super) fn begin(shared: &Shared, number: u32, first_sequence: u64, csn: Csn) -> Result<Active, LogError> {
+pub(super) fn begin(
+    shared: &Shared,
+    spare: Spare,
+    first_sequence: u64,
+    csn: Csn,
+) -> Result<Active, LogError> {
+    let number = spare.number;
     let name = file_name(number);
     let size = shared.options.segment_size;
     let epoch = shared.disk.fresh_epoch().map_err(LogError::io("draw an epoch for", name.as_str()))?;
@@ -250,7 +256,7 @@ pub(super) fn begin(shared: &Shared, number: u32, first_sequence: u64, csn: Csn)
         number,
         epoch,
         size,
-        flags: 0,
+        flags: if spare.is_clean { 0 } else { USED_BEFORE },
         first_sequence,
         csn,
     };
@@ -267,7 +273,7 @@ pub(super) fn begin(shared: &Shared, number: u32, first_sequence: u64, csn: Csn)
     Counters::add(&shared.counters.written_octets, block.len());
     Counters::add(&shared.counters.segments_begun, 1);
     let reader = shared.disk.open(&name, OpenMode::Read).map_err(LogError::io("open", name.as_str()))?;
-    let segment = Arc::new(Segment::new(number, epoch, size, first_sequence, reader, BLOCK as u32));
+    let segment = Arc::new(Segment::new(number, epoch, size, first_sequence, csn, reader, BLOCK as u32));
     shared.add_segment(Arc::clone(&segment));
     Ok(Active { segment, file, carry: Vec::new() })
 }

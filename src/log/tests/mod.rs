@@ -1,6 +1,7 @@
 //! The log as a whole.
 
 mod faults;
+mod purge;
 
 use std::sync::Arc;
 
