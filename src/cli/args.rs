@@ -134,7 +134,7 @@ pub(super) struct Setup {
     /// Port for LDAPS; without it there is none.
     #[arg(short = 'Z', long = "ldapsPort", value_name = "PORT")]
     pub(super) ldaps_port: Option<u16>,
-    /// Port of the administration connector, kept in the configuration [default: 4444].
+    /// Port of the administration connector [default: 4444, or the next that is free].
     #[arg(long = "adminConnectorPort", value_name = "PORT")]
     pub(super) admin_connector_port: Option<u16>,
     /// Base DN of the data; may be given several times.
@@ -234,6 +234,9 @@ pub(super) struct Quickstart {
     /// Port for LDAPS.
     #[arg(short = 'Z', long = "ldapsPort", default_value_t = 1636, value_name = "PORT")]
     pub(super) ldaps_port: u16,
+    /// Port of the administration connector [default: 4444, or the next that is free].
+    #[arg(long = "adminConnectorPort", value_name = "PORT")]
+    pub(super) admin_connector_port: Option<u16>,
     /// Base DN of the tokens.
     #[arg(short = 'b', long = "baseDN", default_value = "dc=cts,dc=example,dc=com", value_name = "DN")]
     pub(super) base_dn: String,

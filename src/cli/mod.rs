@@ -13,6 +13,7 @@ mod ldapdelete;
 mod ldapmodify;
 mod ldappasswordmodify;
 mod ldapsearch;
+mod ports;
 mod process;
 mod prompt;
 mod quickstart;

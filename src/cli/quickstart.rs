@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::args::{Profile, Quickstart};
 use super::setup::{self, Plan};
-use super::{Failure, process, serve};
+use super::{Failure, ports, process, serve};
 use crate::access::cts_account_acis;
 use crate::auth::random_password;
 use crate::config::Instance;
@@ -50,7 +50,7 @@ fn make(options: &Quickstart) -> Result<(), Failure> {
         hostname: options.hostname.clone(),
         ldap_port: options.ldap_port,
         ldaps_port: Some(options.ldaps_port),
-        admin_port: 4444,
+        admin_port: ports::administration(options.admin_connector_port, false),
         start_tls: true,
         certificate: None,
         base_dns: vec![options.base_dn.clone()],
@@ -108,6 +108,7 @@ fn tell(options: &Quickstart, addresses: &[String]) {
         let address = addresses.iter().find(|address| address.starts_with(&start) && !address.ends_with(')'));
         address.and_then(|address| address.rsplit(':').next()).unwrap_or("-").to_owned()
     };
+    let administration = addresses.iter().find(|address| address.ends_with("(administration)"));
     let (host, suffix) = (&options.hostname, &options.base_dn);
     let password = password_file(directory, "cts-account");
     let certificate = directory.join("config/tls/server.pem");
@@ -132,6 +133,7 @@ To use SSL/TLS, make OpenAM's JVM trust the certificate, then restart OpenAM:
     -keystore \"$JAVA_HOME/lib/security/cacerts\" -storepass changeit
 
 The directory manager is {ROOT_DN}; its password is in {root_password}.
+Administration (TLS): {administration}
 Stop the server with Ctrl-C, or `ctsd stop --instance {directory}`.
 ",
         listening = addresses.join(", "),
@@ -141,6 +143,7 @@ Stop the server with Ctrl-C, or `ctsd stop --instance {directory}`.
         password = password.display(),
         certificate = certificate.display(),
         root_password = password_file(directory, "directory-manager").display(),
+        administration = administration.map_or("not open; see the log", String::as_str),
         directory = directory.display(),
     );
 }

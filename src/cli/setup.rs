@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use super::args::{Profile, Setup};
+use super::ports::{self, ADMIN_PORT};
 use super::{Failure, process, prompt, serve};
 use crate::access::default_globals;
 use crate::auth::{Secret, Verifier, scheme::Scheme};
@@ -114,7 +115,10 @@ fn plan(options: &Setup, asks: bool) -> Result<Plan, Failure> {
         None => Ok(default),
     };
     let ldap_port = ask_port(options.ldap_port, "LDAP Listening Port", 1389)?;
-    let admin_port = ask_port(options.admin_connector_port, "Administration Connector Port", 4444)?;
+    let admin_port = match options.admin_connector_port {
+        None if asks => prompt::port("Administration Connector Port", ADMIN_PORT)?,
+        given => ports::administration(given, options.skip_port_check),
+    };
     let mut base_dns = options.base_dn.clone();
     let mut add_base_entry = options.add_base_entry || !options.profile.is_empty();
     if base_dns.is_empty() {
@@ -187,19 +191,11 @@ fn password(options: &Setup, asks: bool) -> Result<Secret, Failure> {
 
 /// Says plainly which port is taken, before anything is made.
 pub(super) fn check_ports(plan: &Plan) -> Result<(), Failure> {
-    let options = [("--ldapPort", Some(plan.ldap_port)), ("--ldapsPort", plan.ldaps_port)];
-    for (option, port) in options {
-        let Some(port) = port else { continue };
-        if let Err(error) = std::net::TcpListener::bind(("0.0.0.0", port)) {
-            return Err(Failure::new(match error.kind() {
-                std::io::ErrorKind::AddrInUse => {
-                    format!("port {port} is in use: choose another with {option}, or stop what listens on it")
-                }
-                _ => format!("port {port} cannot be opened: {error}; choose another with {option}"),
-            }));
-        }
-    }
-    Ok(())
+    ports::check(&[
+        ("--ldapPort", Some(plan.ldap_port)),
+        ("--ldapsPort", plan.ldaps_port),
+        ("--adminConnectorPort", Some(plan.admin_port)),
+    ])
 }
 
 /// Makes the instance and its entries. What a failure leaves behind is removed.
@@ -247,6 +243,9 @@ fn create_instance(plan: &Plan) -> Result<(), Failure> {
     if tls {
         write_certificate(plan, &instance)?;
     }
+    let (certificate, key) = self_signed(std::slice::from_ref(&plan.hostname))?;
+    write_private(&instance.root().join(Instance::ADMIN_CERTIFICATE), &certificate)?;
+    write_private(&instance.root().join(Instance::ADMIN_KEY), &key)?;
     if plan.add_base_entry {
         runtime.block_on(add_entries(plan, instance))?;
     }

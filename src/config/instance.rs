@@ -96,6 +96,11 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// The certificate of the administration connector, made by the server itself where there is none.
+    pub const ADMIN_CERTIFICATE: &str = "config/tls/admin.pem";
+    /// Its key.
+    pub const ADMIN_KEY: &str = "config/tls/admin.key";
+
     /// An instance that is there. Fails if the directory holds no configuration.
     pub fn open(directory: &Path) -> Result<Self, ConfigError> {
         let instance = Self { root: directory.to_owned() };
@@ -288,8 +293,8 @@ fn fill(value: &[u8], options: &SetupOptions) -> Option<Vec<Vec<u8>>> {
         "START_TLS" => one(&options.start_tls.to_string()),
         "CERTIFICATE" => path(options.tls.as_ref().map(|tls| &tls.certificate), "config/tls/server-cert.pem"),
         "KEY" => path(options.tls.as_ref().map(|tls| &tls.private_key), "config/tls/server-key.pem"),
-        "ADMIN_CERTIFICATE" => one("config/tls/admin-cert.pem"),
-        "ADMIN_KEY" => one("config/tls/admin-key.pem"),
+        "ADMIN_CERTIFICATE" => one(Instance::ADMIN_CERTIFICATE),
+        "ADMIN_KEY" => one(Instance::ADMIN_KEY),
         "ROOT_DN" => one(&options.root_dn),
         "ROOT_PASSWORD" => vec![options.root_password.expose().to_vec()],
         _ => return None,

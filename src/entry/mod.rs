@@ -25,8 +25,8 @@ pub use filter::{CompiledFilter, Tri, ValuesFilter};
 pub use modify::{ModifyError, PreparedModifications};
 pub use naming::{complete_rdn_values, lacks_rdn_value};
 pub use project::{Readable, Selection, Slices};
-pub use stored::{EntryError, EntryParts, EntryUuid, StoredEntry};
 pub(crate) use stored::is_subentry_class;
+pub use stored::{EntryError, EntryParts, EntryUuid, StoredEntry};
 pub use target::{EntryContext, NoContext, structural_class};
 
 pub(crate) use filter::{Key, Node, Parts, Test, TestKind, TestScope};
