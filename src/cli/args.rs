@@ -37,7 +37,7 @@ pub(super) enum Command {
     /// Stop the server of an instance.
     Stop(Stop),
     /// Tell whether an instance's server runs, and what it serves.
-    Status(Status),
+    Status(Box<super::status::Options>),
     /// Make (if there is none) and start a complete CTS store, and print what to type into OpenAM.
     Quickstart(Quickstart),
     /// Start the server of an instance in the background.
@@ -203,13 +203,6 @@ pub(super) struct Stop {
     /// Seconds to wait for the server to end.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub(super) timeout: u64,
-}
-
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "Exit codes: 0 the server runs, 3 it does not.\nExample:\n  ctsd status")]
-pub(super) struct Status {
-    #[command(flatten)]
-    pub(super) at: At,
 }
 
 const QUICKSTART_EXAMPLES: &str = "Examples:

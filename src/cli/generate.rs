@@ -89,9 +89,10 @@ pub(super) fn man(options: &Man) -> Result<ExitCode, Failure> {
 }
 
 fn page(folder: &Path, command: clap::Command, name: &str) -> Result<(), Failure> {
+    // A command's name lives as long as the program, and the program ends here.
     let title: &'static str = Box::leak(name.to_owned().into_boxed_str());
     let mut text = Vec::new();
-    clap_mangen::Man::new(command.name(title).bin_name(name)).render(&mut text)?;
+    clap_mangen::Man::new(command.name(title).display_name(name).bin_name(name)).render(&mut text)?;
     std::fs::write(folder.join(format!("{name}.1")), text)?;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod quickstart;
 mod serve;
 mod setup;
 mod start_stop;
+mod status;
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -142,7 +143,7 @@ fn run(command: args::Command) -> Result<ExitCode, Failure> {
         Command::Setup(options) => setup::run(&options),
         Command::Start(options) => serve::run(&options),
         Command::Stop(options) => process::stop(&options),
-        Command::Status(options) => process::status(&options),
+        Command::Status(options) => status::run(&options),
         Command::Quickstart(options) => quickstart::run(&options),
         Command::StartDs(options) => start_stop::start(&options),
         Command::StopDs(options) => start_stop::stop(&options),

@@ -122,24 +122,3 @@ pub(super) fn stop(options: &args::Stop) -> Result<ExitCode, Failure> {
         options.timeout
     )))
 }
-
-/// `ctsd status`.
-pub(super) fn status(options: &args::Status) -> Result<ExitCode, Failure> {
-    let instance = &options.at.instance;
-    require_instance(instance)?;
-    println!("Instance:   {}", instance.display());
-    let Some(pid) = running(instance) else {
-        println!("Server:     not running");
-        return Ok(ExitCode::from(3));
-    };
-    match serving(instance) {
-        Some(addresses) => {
-            println!("Server:     running, process {}", pid.as_raw_nonzero());
-            for address in addresses {
-                println!("Listening:  {address}");
-            }
-        }
-        None => println!("Server:     starting, process {}", pid.as_raw_nonzero()),
-    }
-    Ok(ExitCode::SUCCESS)
-}

@@ -340,4 +340,44 @@ impl AdminOptions {
         };
         Ok(self.connection.open(tool, &wish, &[])?.0)
     }
+
+    /// Connects to a server on this machine by one of the addresses it listens on, TLS before none. Without a password
+    /// typed, the one in the file counts if it is there; without either there is no connection.
+    pub(in crate::cli) fn open_local(
+        &self,
+        tool: &'static str,
+        addresses: &[String],
+        password_file: &Path,
+    ) -> Result<Option<Client>, Failure> {
+        let mut connection = self.connection.clone();
+        if !connection.has_password() && connection.bind_dn.is_none() {
+            if !password_file.is_file() {
+                return Ok(None);
+            }
+            connection.bind_password_file = Some(password_file.to_owned());
+        }
+        let parted = addresses.iter().filter_map(|address| {
+            let (scheme, place) = address.split_once("://")?;
+            let (host, port) = place.rsplit_once(':')?;
+            Some((scheme, host, port.parse::<u16>().ok()?))
+        });
+        let mut reachable: Vec<_> =
+            parted.filter(|(scheme, ..)| ["ldaps", "ldap"].contains(scheme)).collect();
+        reachable.sort_by_key(|(scheme, ..)| *scheme == "ldap");
+        let Some((scheme, host, port)) = reachable.first() else { return Ok(None) };
+        connection.hostname = Some(match *host {
+            "0.0.0.0" => "127.0.0.1".to_owned(),
+            "[::]" => "::1".to_owned(),
+            other => other.to_owned(),
+        });
+        let wish = Wish {
+            security: if *scheme == "ldaps" { Security::Tls } else { Security::Plain },
+            port: *port,
+            dn: Some("cn=Directory Manager".to_owned()),
+            external: false,
+            may_ask: !self.no_prompt,
+        };
+        connection.port = Some(*port);
+        Ok(Some(connection.open(tool, &wish, &[])?.0))
+    }
 }
