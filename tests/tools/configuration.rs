@@ -180,7 +180,7 @@ fn wrong_ports_and_trust_are_explained() {
     let plain = server.ldap.to_string();
     let own = ["get-global-configuration-prop", "-w", "password", "-n", "-p", &plain];
     assert!(server.run("dsconfig", &own).refused(91).contains("administration port"));
-    let admin = server.admin().to_string();
+    let admin = server.admin.to_string();
     let wrong = server.run("dsconfig", &["get-global-configuration-prop", "-w", "x", "-n", "-p", &admin]);
     assert!(wrong.refused(49).contains("Invalid Credentials"));
     let none = server.run("dsconfig", &["get-global-configuration-prop", "-n", "-p", &admin]);

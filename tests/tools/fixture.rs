@@ -1,7 +1,7 @@
 //! An instance with the tools linked into its `bin` folder, as OpenDJ's administrators have it.
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -44,7 +44,8 @@ pub(crate) struct Server {
     folder: tempfile::TempDir,
     pub(crate) ldap: u16,
     pub(crate) ldaps: u16,
-    admin: u16,
+    /// Of the administration connector.
+    pub(crate) admin: u16,
 }
 
 fn free_ports() -> [u16; 3] {
@@ -97,11 +98,6 @@ impl Server {
         path.to_str().unwrap().to_owned()
     }
 
-    /// The port that speaks TLS to administrators: the connector's, if it is open.
-    pub(crate) fn admin(&self) -> u16 {
-        if TcpStream::connect(("127.0.0.1", self.admin)).is_ok() { self.admin } else { self.ldaps }
-    }
-
     fn prepared(&self, mut command: Command) -> Command {
         command.current_dir(self.bin()).env("HOME", self.folder.path()).env_remove("CTSD_INSTANCE");
         command
@@ -127,7 +123,7 @@ impl Server {
 
     /// `dsconfig` as the directory manager.
     pub(crate) fn dsconfig(&self, arguments: &[&str]) -> Ran {
-        let port = self.admin().to_string();
+        let port = self.admin.to_string();
         let own = ["--port", &port, "--bindPassword", "password", "--no-prompt"];
         self.run("dsconfig", &[arguments, &own[..]].concat())
     }
@@ -147,7 +143,7 @@ impl Server {
     pub(crate) fn shell(&self, block: &str) -> Ran {
         let block = block
             .replace("1389", &self.ldap.to_string())
-            .replace("4444", &self.admin().to_string())
+            .replace("4444", &self.admin.to_string())
             .replace("opendj-cts.example.org", "localhost")
             .replace("--hostname cts.example.com", "--hostname localhost");
         let mut command = Command::new("sh");

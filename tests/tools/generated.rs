@@ -89,7 +89,7 @@ fn status_tells_people_and_programs() {
     }
     let json = server.run("status", &["-w", "password", "--json"]).ok();
     assert!(json.starts_with('{') && json.contains("\"serverRunStatus\":\"Started\""), "{json}");
-    let port = server.admin().to_string();
+    let port = server.admin.to_string();
     let remote = server.run("status", &["-h", "localhost", "-p", &port, "-w", "password", "-s"]).ok();
     assert!(remote.contains("Data Sources\tBackend ID\tuserRoot"), "{remote}");
     assert_eq!(server.run("status", &["-w", "wrong"]).code, 49);

@@ -189,7 +189,7 @@ cat $OPENAM/cts-container.ldif | sed -e 's/@SM_CONFIG_ROOT_SUFFIX@/$ROOT_SUFFIX/
  --provider-name "Multimaster Synchronization" \
  --set replication-purge-delay:{n} \
  --no-prompt \
- --trustStorePath ../config/tls/server.pem"#
+ --trustStorePath ../config/tls/admin.pem"#
         ))
     };
     assert!(delay("n").refused(1).contains("replication-purge-delay accepts a duration"));
@@ -220,7 +220,7 @@ fn misplaced_quotation_marks_are_named() {
     // What a shell hands over for --bindDN "cn="Directory Manager" \ --bindPassword …
     let swallowed = "Manager \\\n --bindPassword password \\\n --property size-limit";
     for (tool, first) in [("dsconfig", "get-global-configuration-prop"), ("ldapmodify", "--defaultAdd")] {
-        let port = server.admin().to_string();
+        let port = server.admin.to_string();
         let refused =
             server.run(tool, &[first, "--port", &port, "--bindDN", "cn=Directory", swallowed]).refused(1);
         assert!(refused.contains("a quotation mark is misplaced"), "{refused}");

@@ -1,6 +1,16 @@
 //! The OpenDJ tools by their linked names, against a server started for each test; effects are looked at with
 //! OpenLDAP's `ldapsearch`, which is nobody's relation.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
 mod configuration;
 mod entries;
 mod fixture;

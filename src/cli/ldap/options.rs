@@ -358,7 +358,8 @@ impl AdminOptions {
         }
         let parted = addresses.iter().filter_map(|address| {
             let (scheme, place) = address.split_once("://")?;
-            let (host, port) = place.rsplit_once(':')?;
+            // What the connector is for may stand after its address.
+            let (host, port) = place.split(' ').next()?.rsplit_once(':')?;
             Some((scheme, host, port.parse::<u16>().ok()?))
         });
         let mut reachable: Vec<_> =

@@ -179,7 +179,8 @@ pub(super) fn handshake(
 fn reason(error: &std::io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match inner {
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+        // Another self-signed certificate of the same name looks like one with a wrong signature.
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             "the server's certificate is not trusted: name a PEM file that holds it with --trustStorePath, or believe \
              any with --trustAll"
                 .to_owned()
