@@ -82,6 +82,10 @@ impl Engine {
             connection.send(0, Op::new(Kind::Listen, Token::new(0)), |out, id, op| workload.put(out, id, op));
             connection.flush()?;
         }
+        if options.listeners > 0 {
+            // A persistent search has no answer that says it listens.
+            std::thread::sleep(Duration::from_millis(500));
+        }
         let hearts = if beats { options.connections..options.connections + side } else { 0..0 };
         Ok(Self {
             poll,

@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Tokens that an earlier run with the same options loaded.
     #[arg(long, default_value_t = 0)]
     pub(crate) loaded: u64,
+    /// Number of the first token: a second run with another one adds tokens of other names.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first: u64,
     /// Octets of coreTokenObject.
     #[arg(long, default_value_t = 4096)]
     pub(crate) object_size: usize,

@@ -109,8 +109,9 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub(crate) fn new(options: &Options) -> Result<Self, Box<dyn std::error::Error>> {
-        let mut live: VecDeque<Token> = (0..options.loaded).map(Token::new).collect();
-        let mut next_seq = options.loaded;
+        let mut live: VecDeque<Token> =
+            (options.first..options.first + options.loaded).map(Token::new).collect();
+        let mut next_seq = options.first + options.loaded;
         if let Some(path) = options.journal.as_deref().filter(|path| path.exists()) {
             live.clear();
             for (seq, known) in journal::read(path)? {
