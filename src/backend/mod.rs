@@ -16,8 +16,11 @@ mod overlay;
 mod packed;
 mod pipeline;
 mod plan;
+mod purge;
 mod record;
 mod replay;
+mod shared;
+mod space;
 mod store;
 mod stream;
 #[cfg(test)]
@@ -27,6 +30,8 @@ mod view;
 pub use index_store::{Batch, EntryId, Estimate, IndexStore, SharedStore, Slot, TreeId, Visit, Write};
 pub use memory::MemoryStore;
 pub use open::{Backend, BackendOptions, BackendStats};
+pub use purge::{PurgeHold, Purged};
+pub use space::{Pressure, SegmentUse, SpaceSettings};
 
 pub use store::{
     Candidate, Candidates, Change, ChangeError, ChangeKind, ChangeListener, Committed, Edit, EntryCheck,

@@ -7,7 +7,7 @@ use super::execute::Start;
 use super::index::Keys;
 use super::index_store::{Batch, EntryId, Slot};
 use super::memory::IdMap;
-use super::record::LocalPart;
+use super::record::{Floor, LocalPart, RecordKind};
 use super::view::{View, name_key, store_error};
 use crate::changelog::{ChangeRecord, CsnGenerator};
 use crate::entry::StoredEntry;
@@ -35,15 +35,25 @@ impl Replay {
 
     /// Takes the next record.
     pub(crate) fn take(&mut self, record: &ReplayRecord<'_>) -> Result<(), ReplayError> {
-        let part = LocalPart::decode(record.local).ok_or("its local part is of another format")?;
-        let change = ChangeRecord::decode(record.envelope)?;
-        self.csns.observe(change.csn);
-        if change.origin == self.csns.origin() {
-            self.oseq = self.oseq.max(change.oseq);
-        }
-        self.next_id = self.next_id.max(part.id.0 + 1);
+        let kind = RecordKind::of(record.kind);
         self.last = record.sequence;
         self.last_place = record.place.record;
+        if kind == Some(RecordKind::Floor) {
+            let floor = Floor::decode(record.local).ok_or("its floor is of another format")?;
+            self.csns.observe(floor.csn);
+            self.oseq = self.oseq.max(floor.oseq.saturating_sub(1));
+            self.next_id = self.next_id.max(floor.next_id);
+            return Ok(());
+        }
+        let part = LocalPart::decode(record.local).ok_or("its local part is of another format")?;
+        if kind.is_none() {
+            let change = ChangeRecord::decode(record.envelope)?;
+            self.csns.observe(change.csn);
+            if change.origin == self.csns.origin() {
+                self.oseq = self.oseq.max(change.oseq);
+            }
+        }
+        self.next_id = self.next_id.max(part.id.0 + 1);
         match part.image.place(&record.place) {
             Some(place) => self.live.insert(part.id.0, (place, part.parent)),
             None => self.live.remove(&part.id.0),
@@ -91,6 +101,7 @@ impl Replay {
         batch.applied = self.last;
         view.store.apply(&batch)?;
         view.shows(self.last_place);
+        view.space.rebuild(&*view.store)?;
         Ok(Start {
             csns: self.csns,
             oseq: self.oseq + 1,

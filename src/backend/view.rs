@@ -11,6 +11,7 @@ use super::StoreError;
 use super::cache::Cache;
 use super::index::IndexSet;
 use super::index_store::{EntryId, SharedStore, Slot, TreeId};
+use super::space::Space;
 use crate::clock::Clock;
 use crate::entry::{EntryContext, StoredEntry};
 use crate::log::{Log, LogError, Place};
@@ -39,6 +40,8 @@ pub(crate) struct View {
     pub(crate) names: TreeId,
     pub(crate) log: Log,
     pub(crate) cache: Cache,
+    /// What is live of the log.
+    pub(crate) space: Space,
     pub(crate) clock: Arc<dyn Clock>,
     /// Base DNs: as configured, and their keys; longest key first.
     pub(crate) suffixes: Vec<(String, NormalizedDn)>,
@@ -94,6 +97,7 @@ impl View {
             log,
             clock,
             cache: Cache::new(cache_octets),
+            space: Space::default(),
             suffixes,
             indexes: ArcSwap::default(),
             newest: AtomicU64::new(0),
