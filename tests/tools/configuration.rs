@@ -187,7 +187,10 @@ fn wrong_ports_and_trust_are_explained() {
     assert!(none.refused(1).contains("--bindPassword"));
 }
 
-/// Properties of features.md §4 by sub-command: set, read back, and there after a restart.
+/// A kind, the options that name the object, and properties with values.
+type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
+/// Properties of each kind: set, read back, and there after a restart.
 #[test]
 fn what_is_set_is_read_back_and_survives_a_restart() {
     const PROVIDER: &[&str] = &["--provider-name", "Multimaster Synchronization"];
@@ -196,7 +199,7 @@ fn what_is_set_is_read_back_and_survives_a_restart() {
     const LDAP: &[&str] = &["--handler-name", "LDAP Connection Handler"];
     const LOG: &[&str] = &["--publisher-name", "File-Based Access Logger"];
     const POLICY: &[&str] = &["--policy-name", "Default Password Policy"];
-    const PROPERTIES: &[(&str, &[&str], &[(&str, &str)])] = &[
+    const PROPERTIES: &[Row] = &[
         (
             "global-configuration",
             &[],
