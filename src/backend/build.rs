@@ -22,6 +22,9 @@ pub(crate) fn build(shared: &Shared, wanted: &[Arc<Index>], work: &Sender<Work>)
     match run(shared, wanted, work) {
         Ok(true) => {
             for index in wanted {
+                if let Err(error) = shared.view.store.set_complete(index.tree, true) {
+                    return tracing::error!(%error, index = %index.name, "an index cannot be marked as ready");
+                }
                 index.progress.finish();
                 tracing::info!(index = %index.name, "index ready");
             }

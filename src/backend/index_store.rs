@@ -37,6 +37,28 @@ pub struct Slot {
     pub children: u64,
 }
 
+/// What kept trees are for; those made for anything else are of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purpose {
+    /// The data set.
+    pub dataset_id: [u8; 16],
+    /// How keys are made.
+    pub fingerprint: u64,
+}
+
+/// Where the sequencer goes on after a start; kept beside the applied position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// The first id that was never given; 0 if none was.
+    pub next_id: u64,
+    /// The last number that a change of this origin had; 0 before the first.
+    pub oseq: u64,
+    /// The greatest CSN.
+    pub csn: [u8; 12],
+    /// Where the last record is.
+    pub place: Place,
+}
+
 /// A tree of the store; cheap to copy. Gone trees look empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TreeId(pub u32);
@@ -79,6 +101,8 @@ pub struct Batch {
     steps: Vec<Step>,
     /// The log sequence that the store stands at once the batch is applied.
     pub applied: u64,
+    /// What the store's marks are then; none leaves them.
+    pub marks: Option<Marks>,
 }
 
 impl Batch {
@@ -127,6 +151,11 @@ impl Batch {
         self.steps.push(Step::Forget(id));
     }
 
+    /// How many steps there are.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -170,6 +199,16 @@ pub trait IndexStore: Send + Sync {
     /// Removes a tree with all it holds; the id is not used again.
     fn drop_tree(&self, tree: TreeId) -> Result<(), StoreError>;
 
+    /// The trees that are there.
+    fn trees(&self) -> Vec<(String, TreeId)>;
+
+    /// Whether a tree holds all it should, as [`Self::set_complete`] said last; false for a new one.
+    fn is_complete(&self, tree: TreeId) -> bool;
+
+    /// Says whether a tree holds all it should. A store that keeps its trees keeps this with them, behind all batches
+    /// applied before.
+    fn set_complete(&self, tree: TreeId, complete: bool) -> Result<(), StoreError>;
+
     /// What the table knows of an entry.
     fn slot(&self, id: EntryId) -> Result<Option<Slot>, StoreError>;
 
@@ -206,6 +245,14 @@ pub trait IndexStore: Send + Sync {
 
     /// The log sequence the store stands at.
     fn applied(&self) -> u64;
+
+    /// The sequence the store stands at and the marks of the last batch that had some, together.
+    fn stand(&self) -> (u64, Marks);
+
+    /// Writes out what a store on disk still holds back; for a clean stop.
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Octets held in memory, by tree name; the entry table is `entries`.
     fn memory(&self) -> Vec<(String, u64)>;

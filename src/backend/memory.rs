@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 
 use super::StoreError;
-use super::index_store::{Batch, EntryId, Estimate, IndexStore, Slot, TreeId, Visit, Write};
-use super::packed::PackedTree;
+use super::index_store::{Batch, EntryId, Estimate, IndexStore, Marks, Slot, TreeId, Visit, Write};
+use super::packed::{LoadedLeaves, PackedTree};
 
 /// Parts of the entry table, each with its own lock; a power of two.
 const SHARDS: usize = 64;
@@ -43,6 +43,7 @@ pub(crate) type IdMap<V> = HashMap<u64, V, BuildHasherDefault<IdHasher>>;
 struct Tree {
     name: String,
     keys: Arc<RwLock<PackedTree>>,
+    is_complete: AtomicBool,
 }
 
 /// Everything in memory, gone when the process ends.
@@ -54,6 +55,8 @@ pub struct MemoryStore {
     table: Vec<RwLock<IdMap<Slot>>>,
     entries: AtomicU64,
     applied: AtomicU64,
+    /// Position and marks, as one.
+    stand: Mutex<(u64, Marks)>,
 }
 
 impl Default for MemoryStore {
@@ -64,6 +67,7 @@ impl Default for MemoryStore {
             table: (0..SHARDS).map(|_| RwLock::default()).collect(),
             entries: AtomicU64::new(0),
             applied: AtomicU64::new(0),
+            stand: Mutex::default(),
         }
     }
 }
@@ -92,6 +96,41 @@ impl MemoryStore {
     }
 }
 
+/// Taking the store to a checkpoint and back, piece by piece, while it serves.
+impl MemoryStore {
+    /// Calls `visit` for each slot of a part of the entry table; false if there is no such part.
+    pub(crate) fn visit_slots(&self, part: usize, mut visit: impl FnMut(EntryId, &Slot)) -> bool {
+        let Some(shard) = self.table.get(part) else { return false };
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        shard.iter().for_each(|(&id, slot)| visit(EntryId(id), slot));
+        true
+    }
+
+    /// As [`PackedTree::dump`]; `None` as well if the tree is gone.
+    pub(crate) fn dump(
+        &self,
+        tree: TreeId,
+        from: &[u8],
+        octets: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Box<[u8]>> {
+        self.with(tree, |keys| keys.dump(from, octets, out)).flatten()
+    }
+
+    /// Puts slots into the table.
+    pub(crate) fn put_slots(&self, slots: &[(EntryId, Slot)]) {
+        let mut batch = Batch::new();
+        slots.iter().for_each(|(id, slot)| batch.slot(*id, *slot));
+        // This store's batches do not fail.
+        let _ = self.apply(&batch);
+    }
+
+    /// As [`PackedTree::take`].
+    pub(crate) fn take(&self, tree: TreeId, leaves: LoadedLeaves) {
+        self.change(tree, |keys| keys.take(leaves));
+    }
+}
+
 impl IndexStore for MemoryStore {
     fn tree(&self, name: &str) -> Result<TreeId, StoreError> {
         let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +140,8 @@ impl IndexStore for MemoryStore {
             Some(at) => at,
             None => {
                 let mut grown = Vec::clone(&trees);
-                grown.push(Some(Arc::new(Tree { name: name.to_owned(), keys: Arc::default() })));
+                let (keys, is_complete) = (Arc::default(), AtomicBool::new(false));
+                grown.push(Some(Arc::new(Tree { name: name.to_owned(), keys, is_complete })));
                 self.trees.store(Arc::new(grown));
                 trees.len()
             }
@@ -116,6 +156,25 @@ impl IndexStore for MemoryStore {
             *slot = None;
         }
         self.trees.store(Arc::new(trees));
+        Ok(())
+    }
+
+    fn trees(&self) -> Vec<(String, TreeId)> {
+        let trees = self.trees.load();
+        let numbered = trees.iter().zip(0..);
+        numbered.filter_map(|(tree, at)| Some((tree.as_ref()?.name.clone(), TreeId(at)))).collect()
+    }
+
+    fn is_complete(&self, tree: TreeId) -> bool {
+        let trees = self.trees.load();
+        let tree = trees.get(tree.0 as usize).and_then(Option::as_ref);
+        tree.is_some_and(|tree| tree.is_complete.load(Ordering::Acquire))
+    }
+
+    fn set_complete(&self, tree: TreeId, complete: bool) -> Result<(), StoreError> {
+        if let Some(Some(tree)) = self.trees.load().get(tree.0 as usize) {
+            tree.is_complete.store(complete, Ordering::Release);
+        }
         Ok(())
     }
 
@@ -196,12 +255,21 @@ impl IndexStore for MemoryStore {
                 }
             }
         }
-        self.applied.fetch_max(batch.applied, Ordering::Release);
+        let mut stand = self.stand.lock().unwrap_or_else(PoisonError::into_inner);
+        stand.0 = stand.0.max(batch.applied);
+        if let Some(marks) = batch.marks {
+            stand.1 = marks;
+        }
+        self.applied.store(stand.0, Ordering::Release);
         Ok(())
     }
 
     fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)
+    }
+
+    fn stand(&self) -> (u64, Marks) {
+        *self.stand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn memory(&self) -> Vec<(String, u64)> {

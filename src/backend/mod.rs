@@ -5,33 +5,39 @@
 mod apply;
 mod build;
 mod cache;
+mod checkpoint;
 mod dataset;
 mod execute;
 mod explain;
+mod faulty;
 mod index;
 mod index_store;
 mod memory;
 mod open;
 mod overlay;
 mod packed;
+mod patch;
 mod pipeline;
 mod plan;
-mod purge;
+mod progress;
 mod record;
 mod replay;
-mod shared;
-mod space;
+mod sled;
+mod start;
 mod store;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub use index_store::{Batch, EntryId, Estimate, IndexStore, SharedStore, Slot, TreeId, Visit, Write};
+pub use faulty::FaultyStore;
+pub use index_store::{
+    Batch, EntryId, Estimate, IndexStore, Marks, Purpose, SharedStore, Slot, TreeId, Visit, Write,
+};
 pub use memory::MemoryStore;
 pub use open::{Backend, BackendOptions, BackendStats};
-pub use purge::{PurgeHold, Purged};
-pub use space::{Pressure, SegmentUse, SpaceSettings};
+pub use progress::{StartPhase, StartProgress};
+pub use sled::SledStore;
 
 pub use store::{
     Candidate, Candidates, Change, ChangeError, ChangeKind, ChangeListener, Committed, Edit, EntryCheck,

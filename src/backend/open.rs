@@ -3,30 +3,26 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use crossbeam::channel::{Sender, bounded};
 
 use super::build::build;
-use super::dataset;
+use super::checkpoint::Checkpoints;
 use super::execute::Executor;
-use super::index::IndexSet;
-use super::memory::MemoryStore;
+use super::index::{Index, IndexSet};
+use super::index_store::SharedStore;
 use super::pipeline::{Pipeline, Shared};
 use super::plan::Plan;
-use super::purge::{PurgeHold, Purged, Purger};
-use super::replay::Replay;
-use super::space::{Pressure, SegmentUse, SpaceSettings};
+use super::progress::StartProgress;
+use super::start::{Started, start};
 use super::store::{
     Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Resume, StoreError, Subscription,
     TokenStore,
 };
 use super::stream::Stream;
-use super::view::{View, parent_key, store_error};
-use crate::changelog::{CsnGenerator, Incarnation, Origin, ReplicaId};
+use super::view::parent_key;
 use crate::clock::Clock;
+use crate::config::IndexStoreKind;
 use crate::entry::StoredEntry;
-use crate::log::{Disk, Durability, Log, LogStats, Options, OsDisk, Recovered};
+use crate::log::{Disk, Durability, LogStats, OsDisk, Recovered};
 use crate::schema::{NormalizedDn, SchemaStore};
 
 /// How a store is opened.
@@ -44,12 +40,15 @@ pub struct BackendOptions {
     pub cache_bytes: usize,
     /// Octets of a log segment: a multiple of 4096; bounds the largest change.
     pub segment_bytes: u32,
-    /// When segments go and writes are refused; later [`TokenStore::set_space`].
-    pub space: SpaceSettings,
-    /// Time between rounds of the purge, 1 s by default; zero: there is no thread, only [`Backend::purge`].
-    pub purge_interval: Duration,
     /// This server's replica id, not 0.
     pub replica: u16,
+    /// Where the view's trees live.
+    pub index_store: IndexStoreKind,
+    /// Octets that the log grows by, at least, between two checkpoints of trees in memory; 0 takes none, not even when
+    /// the store is closed.
+    pub checkpoint_bytes: u64,
+    /// Told how far a start is, at each tenth of its phases, from several threads.
+    pub on_progress: Option<Arc<dyn Fn(StartProgress) + Send + Sync>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The schema, for names and index keys.
@@ -57,7 +56,8 @@ pub struct BackendOptions {
 }
 
 impl BackendOptions {
-    /// The defaults: acknowledged means on disk, 256 MiB of cache, replica 1, no indexes.
+    /// The defaults: acknowledged means on disk, 256 MiB of cache, a checkpoint each 256 MiB, replica 1, no indexes, trees
+    /// in memory.
     pub fn new(
         directory: impl Into<PathBuf>,
         suffixes: Vec<String>,
@@ -71,9 +71,10 @@ impl BackendOptions {
             durability: Durability::Group,
             cache_bytes: 256 << 20,
             segment_bytes: 64 << 20,
-            space: SpaceSettings::default(),
-            purge_interval: Duration::from_secs(1),
             replica: 1,
+            index_store: IndexStoreKind::Memory,
+            checkpoint_bytes: 256 << 20,
+            on_progress: None,
             clock,
             schema,
         }
@@ -109,25 +110,15 @@ pub struct BackendStats {
     pub cache_misses: u64,
     /// Octets of entries in the cache.
     pub cache_bytes: u64,
-    /// Octets of the log that live entries take.
-    pub live_octets: u64,
-    /// Entries copied forward since the start.
-    pub moved: u64,
-    /// Octets of these.
-    pub moved_octets: u64,
-    /// How short the room on the disk is.
-    pub pressure: Pressure,
     /// The log's counters.
     pub log: LogStats,
 }
 
 /// The store: the log, the view of it in memory, and the threads that make changes. Dropping it closes it.
 pub struct Backend {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pipeline: Pipeline,
-    purger: Arc<Purger>,
-    /// The purge's thread, and what ends it when it goes.
-    purging: Mutex<Purging>,
+    checkpoints: Option<Checkpoints>,
     schema: Arc<SchemaStore>,
     recovered: Recovered,
     dataset_id: [u8; 16],
@@ -155,44 +146,29 @@ impl Backend {
         };
         let home = disk(options.directory.clone())?;
         let log = disk(options.directory.join("log"))?;
-        Self::open_on(&home, Arc::new(log), options)
+        Self::open_on(Arc::new(home), Arc::new(log), options)
     }
 
-    /// Opens the store on given disks: one for the data-set id, one for the log.
+    /// Opens the store on given disks: one for the data-set id and the checkpoints, one for the log. Trees on disk are in
+    /// the options' directory all the same.
     pub fn open_on(
-        home: &dyn Disk,
+        home: Arc<dyn Disk>,
         log: Arc<dyn Disk>,
         options: &BackendOptions,
     ) -> Result<Self, StoreError> {
-        let dataset_id = dataset::id(home)?;
-        let schema = options.schema.current();
-        let mut suffixes = Vec::with_capacity(options.suffixes.len());
-        for suffix in &options.suffixes {
-            let key = NormalizedDn::parse(suffix, &schema)
-                .map_err(|error| StoreError::Unwilling(format!("the base DN {suffix}: {error}")))?;
-            suffixes.push((suffix.clone(), key));
-        }
-        let replica = ReplicaId::new(options.replica)
-            .ok_or_else(|| StoreError::Unwilling("the replica id is a number from 1 to 65535".into()))?;
-        let mut replay = Replay::new(CsnGenerator::new(Origin { replica, incarnation: Incarnation::ONE }));
-        let mut log_options = Options::new(dataset_id);
-        log_options.durability = options.durability;
-        log_options.segment_size = options.segment_bytes;
-        let (log, writer, recovered) = Log::open(log, log_options, &mut |record| replay.take(&record))
-            .map_err(|error| store_error(&error))?;
-        let view = View::new(
-            Arc::new(MemoryStore::new()),
-            log,
-            Arc::clone(&options.clock),
-            options.cache_bytes,
-            suffixes,
-        )?;
-        let indexes = IndexSet::build(&options.indexes, &schema, &IndexSet::default(), &*view.store)?;
-        view.indexes.store(Arc::new(indexes));
-        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8));
-        let start = replay.finish(&view, &schema, dataset_id, threads)?;
-        view.indexes.load().indexes.iter().for_each(|index| index.progress.finish());
-        let view = Arc::new(view);
+        Self::open_over(home, log, None, options)
+    }
+
+    /// As [`Self::open_on`], with the trees in a given store, whatever the options say. If that holds something that does
+    /// not fit the log, it is dropped, and the trees are as the options say.
+    pub fn open_over(
+        home: Arc<dyn Disk>,
+        log: Arc<dyn Disk>,
+        store: Option<SharedStore>,
+        options: &BackendOptions,
+    ) -> Result<Self, StoreError> {
+        let Started { view, writer, recovered, start, dataset_id, taker, unbuilt } =
+            start(&home, &log, options, store)?;
         let shared = Arc::new(Shared::new(Arc::clone(&view)));
         if let Some(cut) = &recovered.cut {
             tracing::warn!(
@@ -204,24 +180,44 @@ impl Backend {
         if let Some(damage) = recovered.damage.first() {
             shared.poison(format!("the log is damaged: {damage}"));
         }
-        let newest = start.csns.last().ms();
-        let purger = Purger::new(Arc::clone(&shared), Arc::clone(&options.clock), options.space, newest);
-        let purger = Arc::new(purger);
+        let checkpoints = taker.map(|taker| Checkpoints::start(taker, Arc::clone(&view)));
         let executor = Executor::new(view, Arc::clone(&options.clock), start);
         let pipeline = Pipeline::start(Arc::clone(&shared), executor, writer)?;
-        let purging = start_purge(&purger, &pipeline, options.purge_interval)?;
-        Ok(Self {
+        let backend = Self {
             shared,
             pipeline,
-            purger,
-            purging: Mutex::new(purging),
+            checkpoints,
             schema: Arc::clone(&options.schema),
             recovered,
             dataset_id,
             next_listener: AtomicU64::new(1),
             builders: Mutex::new(Vec::new()),
             is_closed: AtomicBool::new(false),
-        })
+        };
+        let mut builders = backend.builders.lock().unwrap_or_else(PoisonError::into_inner);
+        backend.build(unbuilt, &mut builders);
+        drop(builders);
+        Ok(backend)
+    }
+
+    /// Builds indexes in the background.
+    fn build(&self, wanted: Vec<Arc<Index>>, builders: &mut Vec<std::thread::JoinHandle<()>>) {
+        let Some(work) = self.pipeline.work().filter(|_| !wanted.is_empty()) else { return };
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new()
+            .name("index-build".to_owned())
+            .spawn(move || build(&shared, &wanted, &work));
+        match thread {
+            Ok(thread) => builders.push(thread),
+            Err(error) => tracing::error!(%error, "no thread to build indexes"),
+        }
+    }
+
+    /// Takes a checkpoint now, while the store serves: the next start reads it and the log after it. Gives the sequence up
+    /// to which it holds everything; none if there is nothing new, if the trees are not in memory, or if none are to
+    /// be taken.
+    pub fn checkpoint(&self) -> Result<Option<u64>, StoreError> {
+        self.checkpoints.as_ref().map_or(Ok(None), |checkpoints| checkpoints.take())
     }
 
     /// What opening found in the log.
@@ -253,28 +249,8 @@ impl Backend {
             cache_hits,
             cache_misses,
             cache_bytes,
-            live_octets: view.space.all().values().map(|live| live.octets).sum(),
-            moved: counters.moved.load(Ordering::Relaxed),
-            moved_octets: counters.moved_octets.load(Ordering::Relaxed),
-            pressure: self.shared.pressure(),
             log: view.log.stats(),
         }
-    }
-
-    /// A round of the purge now, as fast as it goes: looks at the room, copies forward and drops what may go.
-    pub fn purge(&self) -> Result<Purged, StoreError> {
-        let closed = || StoreError::Unwilling("the store is closed".into());
-        self.purger.round(&self.pipeline.tasks().ok_or_else(closed)?, &|_| true)
-    }
-
-    /// Keeps all segments of the log until the hold is dropped: for backups.
-    pub fn hold_purge(&self) -> PurgeHold {
-        self.purger.hold()
-    }
-
-    /// The log's segments and what is live in them, oldest first.
-    pub fn segments(&self) -> Vec<SegmentUse> {
-        self.purger.segments()
     }
 
     /// Octets of memory by tree; walks all trees.
@@ -282,7 +258,7 @@ impl Backend {
         self.shared.view.store.memory()
     }
 
-    /// Refuses new changes, executes and acknowledges those that wait, syncs the log and ends the threads.
+    /// Refuses new changes, executes and acknowledges those that wait, syncs the log, ends the threads and takes a checkpoint.
     pub fn close(&self) {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return;
@@ -292,26 +268,17 @@ impl Backend {
         for builder in builders {
             let _ = builder.join();
         }
-        let purging = self.purging.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((stops, thread)) = purging {
-            drop(stops);
-            let _ = thread.join();
+        let has_ended = self.pipeline.close();
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.end();
+            if has_ended && self.shared.poison.load().is_none() {
+                let _ = checkpoints.take();
+            }
         }
-        self.pipeline.close();
+        if has_ended && let Err(error) = self.shared.view.store.flush() {
+            tracing::warn!(%error, "the index store could not be flushed");
+        }
     }
-}
-
-type Purging = Option<(Sender<()>, std::thread::JoinHandle<()>)>;
-
-fn start_purge(purger: &Arc<Purger>, pipeline: &Pipeline, interval: Duration) -> Result<Purging, StoreError> {
-    let Some(tasks) = pipeline.tasks().filter(|_| !interval.is_zero()) else { return Ok(None) };
-    let (stops, stopped) = bounded(1);
-    let purger = Arc::clone(purger);
-    let thread = std::thread::Builder::new()
-        .name("purger".to_owned())
-        .spawn(move || purger.run(&tasks, interval, &stopped))
-        .map_err(|error| StoreError::Io(error.to_string()))?;
-    Ok(Some((stops, thread)))
 }
 
 impl Drop for Backend {
@@ -400,14 +367,6 @@ impl TokenStore for Backend {
         })
     }
 
-    fn writable(&self, is_root: bool, is_delete: bool) -> Result<(), StoreError> {
-        self.shared.has_room(is_root, is_delete)
-    }
-
-    fn set_space(&self, settings: SpaceSettings) {
-        self.purger.set(settings);
-    }
-
     fn last_sequence(&self) -> u64 {
         self.shared.view.store.applied()
     }
@@ -432,15 +391,7 @@ impl TokenStore for Backend {
         let is_new =
             |index: &Arc<super::index::Index>| !before.indexes.iter().any(|one| one.tree == index.tree);
         let wanted: Vec<_> = set.indexes.iter().filter(|index| is_new(index)).cloned().collect();
-        let Some(work) = self.pipeline.work().filter(|_| !wanted.is_empty()) else { return };
-        let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new()
-            .name("index-build".to_owned())
-            .spawn(move || build(&shared, &wanted, &work));
-        match thread {
-            Ok(thread) => builders.push(thread),
-            Err(error) => tracing::error!(%error, "no thread to build indexes"),
-        }
+        self.build(wanted, &mut builders);
     }
 
     fn index_states(&self) -> Vec<(String, String)> {

@@ -32,6 +32,13 @@ struct Item<'a> {
 
 const ITEM_HEADER: usize = 3;
 
+fn put_item(items: &mut Vec<u8>, rest: &[u8], value: &[u8]) {
+    items.extend_from_slice(&u16::try_from(rest.len()).unwrap_or(u16::MAX).to_be_bytes());
+    items.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
+    items.extend_from_slice(rest);
+    items.extend_from_slice(value);
+}
+
 impl Leaf {
     fn item(&self, index: usize) -> Option<Item<'_>> {
         let start = *self.starts.get(index)? as usize;
@@ -61,10 +68,7 @@ impl Leaf {
         if self.items.capacity() - self.items.len() < octets {
             self.items.reserve_exact(octets.max(self.items.len() / 4));
         }
-        self.items.extend_from_slice(&u16::try_from(rest.len()).unwrap_or(u16::MAX).to_be_bytes());
-        self.items.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
-        self.items.extend_from_slice(rest);
-        self.items.extend_from_slice(value);
+        put_item(&mut self.items, rest, value);
         if self.starts.len() == self.starts.capacity() {
             self.starts.reserve_exact((self.starts.len() / 4).max(4));
         }
@@ -125,6 +129,10 @@ pub(crate) struct PackedTree {
     leaves: BTreeMap<Box<[u8]>, Leaf>,
     keys: usize,
 }
+
+/// Leaves on their way into a tree.
+#[derive(Debug)]
+pub(crate) struct LoadedLeaves(Vec<(Box<[u8]>, Leaf)>);
 
 impl Default for PackedTree {
     fn default() -> Self {
@@ -316,6 +324,99 @@ impl PackedTree {
         (count, false)
     }
 
+    /// Appends leaves, from the one that a key belongs to and without the keys before it, until there are `octets` of
+    /// them. Returns where to go on. Pieces that are taken one after another, whatever changes in between, hold each key
+    /// that stays exactly once.
+    ///
+    /// A leaf is: octets of the shared prefix (2), of the lower bound (4), of the items (4), number of items (2), lower
+    /// bound, items.
+    pub(crate) fn dump(&self, from: &[u8], octets: usize, out: &mut Vec<u8>) -> Option<Box<[u8]>> {
+        let (first, _) = self.leaf(from)?;
+        let start = out.len();
+        let mut leaves = self.leaves.range::<[u8], _>((Included(first), Unbounded)).peekable();
+        while let Some((low, leaf)) = leaves.next() {
+            let prefix = usize::from(leaf.prefix);
+            let skipped = match from.get(prefix..).filter(|_| from > &**low) {
+                Some(rest) => leaf.search(rest).unwrap_or_else(|at| at),
+                None => 0,
+            };
+            let low = if from > &**low { from } else { low };
+            let header = out.len();
+            out.extend_from_slice(&leaf.prefix.to_be_bytes());
+            out.extend_from_slice(&u32::try_from(low.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend_from_slice(&[0; 6]);
+            out.extend_from_slice(low);
+            let items = out.len();
+            for index in skipped..leaf.starts.len() {
+                let Some(item) = leaf.item(index) else { continue };
+                put_item(out, item.rest, item.value);
+            }
+            let length = u32::try_from(out.len() - items).unwrap_or(u32::MAX).to_be_bytes();
+            let count = u16::try_from(leaf.starts.len() - skipped).unwrap_or(u16::MAX).to_be_bytes();
+            if let Some(room) = out.get_mut(header + 6..header + 12) {
+                room.iter_mut().zip(length.iter().chain(&count)).for_each(|(to, from)| *to = *from);
+            }
+            if out.len() - start >= octets {
+                return leaves.peek().map(|(low, _)| (*low).clone());
+            }
+        }
+        None
+    }
+
+    /// Reads leaves that [`Self::dump`] gave, without the items that `wants` not, given key and value. None if these
+    /// are no leaves.
+    pub(crate) fn load(leaves: &[u8], wants: Option<&dyn Fn(&[u8], &[u8]) -> bool>) -> Option<LoadedLeaves> {
+        let mut loaded = Vec::new();
+        let mut rest = leaves;
+        let mut key = Vec::new();
+        while !rest.is_empty() {
+            let (prefix, after) = rest.split_first_chunk()?;
+            let (low, after) = after.split_first_chunk()?;
+            let (items, after) = after.split_first_chunk()?;
+            let (count, after) = after.split_first_chunk()?;
+            let (low, after) = after.split_at_checked(u32::from_be_bytes(*low) as usize)?;
+            let (items, after) = after.split_at_checked(u32::from_be_bytes(*items) as usize)?;
+            rest = after;
+            let prefix = u16::from_be_bytes(*prefix);
+            let count = u16::from_be_bytes(*count);
+            let shared = low.get(..usize::from(prefix))?;
+            let mut leaf = Leaf { prefix, ..Leaf::default() };
+            leaf.starts.reserve_exact(usize::from(count));
+            leaf.items.reserve_exact(items.len());
+            let mut body = items;
+            for _ in 0..count {
+                let (&[high, low, value], after) = body.split_first_chunk()?;
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                let (item, after) = after.split_at_checked(length)?;
+                let (value, after) = after.split_at_checked(usize::from(value))?;
+                body = after;
+                if let Some(wants) = wants {
+                    key.clear();
+                    key.extend_from_slice(shared);
+                    key.extend_from_slice(item);
+                    if !wants(&key, value) {
+                        continue;
+                    }
+                }
+                leaf.starts.push(u32::try_from(leaf.items.len()).ok()?);
+                put_item(&mut leaf.items, item, value);
+            }
+            if !body.is_empty() {
+                return None;
+            }
+            loaded.push((low.into(), leaf));
+        }
+        Some(LoadedLeaves(loaded))
+    }
+
+    /// Takes loaded leaves over; all pieces of a dump must come, in any order, before the tree is used.
+    pub(crate) fn take(&mut self, loaded: LoadedLeaves) {
+        for (low, leaf) in loaded.0 {
+            self.keys += leaf.starts.len();
+            self.leaves.insert(low, leaf);
+        }
+    }
+
     /// Octets of memory, about.
     pub(crate) fn memory(&self) -> usize {
         let leaves: usize = self
@@ -398,6 +499,62 @@ mod tests {
             for (key, value) in &model {
                 assert_eq!(tree.get(key), Some(value.as_slice()));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_dumped_in_pieces_is_loaded(
+            before in proptest::collection::vec((key(), 0_u8..9), 0..600),
+            steps in proptest::collection::vec(step(), 0..300),
+            octets in 1_usize..3000,
+        ) {
+            let mut tree = PackedTree::default();
+            let mut model = BTreeMap::new();
+            for (key, value) in before {
+                tree.insert(&key, &[value]);
+                model.insert(key, vec![value]);
+            }
+            // Changes go on between the pieces; what they touch is left out when loading.
+            let mut touched = std::collections::BTreeSet::new();
+            let mut pieces = Vec::new();
+            let mut next: Option<Box<[u8]>> = Some(Box::default());
+            let mut steps = steps.into_iter();
+            while let Some(from) = next {
+                let mut piece = Vec::new();
+                next = tree.dump(&from, octets, &mut piece);
+                pieces.push(piece);
+                for step in steps.by_ref().take(20) {
+                    match step {
+                        Step::Put(key, value) => {
+                            tree.insert(&key, &value);
+                            model.insert(key.clone(), value);
+                            touched.insert(key);
+                        }
+                        Step::Remove(key) => {
+                            tree.remove(&key);
+                            model.remove(&key);
+                            touched.insert(key);
+                        }
+                        Step::Range(..) => {}
+                    }
+                }
+            }
+            let mut loaded = PackedTree::default();
+            let wants = |key: &[u8], _: &[u8]| !touched.contains(key);
+            for piece in pieces.iter().rev() {
+                prop_assert!(piece.len() < 2 || PackedTree::load(&piece[..piece.len() - 1], None).is_none());
+                loaded.take(PackedTree::load(piece, Some(&wants)).unwrap());
+            }
+            model.retain(|key, _| !touched.contains(key));
+            check(&loaded, &model, &[], None);
+            prop_assert_eq!(loaded.len(), model.len());
+            // And it goes on as any tree does.
+            for key in touched {
+                loaded.insert(&key, b"new");
+                model.insert(key, b"new".to_vec());
+            }
+            check(&loaded, &model, &[], None);
         }
     }
 

@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::StoreError;
-use super::execute::Start;
 use super::index::Keys;
-use super::index_store::{Batch, EntryId, Slot};
+use super::index_store::{Batch, EntryId, Marks, Slot};
 use super::memory::IdMap;
-use super::record::{Floor, LocalPart, RecordKind};
+use super::patch::Version;
+use super::record::LocalPart;
+use super::start::Start;
 use super::view::{View, name_key, store_error};
-use crate::changelog::{ChangeRecord, CsnGenerator};
+use crate::changelog::{ChangeRecord, Csn, CsnGenerator};
 use crate::entry::StoredEntry;
 use crate::log::{Place, ReplayError, ReplayRecord};
 use crate::schema::{NormalizedDn, Schema};
@@ -20,75 +21,89 @@ const BATCH: usize = 256;
 /// What the records say, gathered in the order of the log.
 #[derive(Debug)]
 pub(crate) struct Replay {
-    live: IdMap<(Place, EntryId)>,
+    /// The last version of each entry; none if it is gone.
+    versions: IdMap<Option<Version>>,
+    /// Whether entries that are gone are remembered, because what is replayed upon may have them.
+    keeps_gone: bool,
     csns: CsnGenerator,
-    oseq: u64,
-    next_id: u64,
+    marks: Marks,
     last: u64,
-    last_place: Place,
 }
 
 impl Replay {
-    pub(crate) fn new(csns: CsnGenerator) -> Self {
-        Self { live: IdMap::default(), csns, oseq: 0, next_id: 1, last: 0, last_place: Place::default() }
+    /// A replay from a position with its marks, or, at 0, from nothing.
+    pub(crate) fn new(mut csns: CsnGenerator, applied: u64, marks: Marks) -> Self {
+        csns.observe(Csn::from_bytes(marks.csn));
+        Self { versions: IdMap::default(), keeps_gone: applied > 0, csns, marks, last: applied }
     }
 
     /// Takes the next record.
     pub(crate) fn take(&mut self, record: &ReplayRecord<'_>) -> Result<(), ReplayError> {
-        let kind = RecordKind::of(record.kind);
-        self.last = record.sequence;
-        self.last_place = record.place.record;
-        if kind == Some(RecordKind::Floor) {
-            let floor = Floor::decode(record.local).ok_or("its floor is of another format")?;
-            self.csns.observe(floor.csn);
-            self.oseq = self.oseq.max(floor.oseq.saturating_sub(1));
-            self.next_id = self.next_id.max(floor.next_id);
-            return Ok(());
-        }
         let part = LocalPart::decode(record.local).ok_or("its local part is of another format")?;
-        if kind.is_none() {
-            let change = ChangeRecord::decode(record.envelope)?;
-            self.csns.observe(change.csn);
-            if change.origin == self.csns.origin() {
-                self.oseq = self.oseq.max(change.oseq);
-            }
+        let change = ChangeRecord::decode(record.envelope)?;
+        self.csns.observe(change.csn);
+        if change.origin == self.csns.origin() {
+            self.marks.oseq = self.marks.oseq.max(change.oseq);
         }
-        self.next_id = self.next_id.max(part.id.0 + 1);
+        self.marks.csn = self.marks.csn.max(change.csn.to_bytes());
+        self.marks.next_id = self.marks.next_id.max(part.id.0 + 1);
+        self.marks.place = record.place.record;
+        self.last = record.sequence;
         match part.image.place(&record.place) {
-            Some(place) => self.live.insert(part.id.0, (place, part.parent)),
-            None => self.live.remove(&part.id.0),
+            Some(place) => self.versions.insert(part.id.0, Some((place, part.parent))),
+            None if self.keeps_gone => self.versions.insert(part.id.0, None),
+            None => self.versions.remove(&part.id.0),
         };
         Ok(())
     }
 
-    /// Fills the view's trees from the entries that are left, on `threads` threads, and says where to go on.
-    pub(crate) fn finish(
-        self,
+    /// The entries that the records name; all that are there, if the replay began with nothing.
+    pub(crate) const fn versions(&self) -> &IdMap<Option<Version>> {
+        &self.versions
+    }
+
+    /// Fills the view's trees, which have none of these entries, on `threads` threads. The slots that are there already
+    /// are those of other entries.
+    pub(crate) fn fill(
+        &self,
         view: &View,
         schema: &Schema,
-        dataset_id: [u8; 16],
         threads: usize,
-    ) -> Result<Start, StoreError> {
-        let mut children: IdMap<u64> = IdMap::default();
-        for (_, parent) in self.live.values() {
-            *children.entry(parent.0).or_default() += 1;
-        }
-        let mut live: Vec<(Place, EntryId, EntryId)> =
-            self.live.iter().map(|(&id, &(place, parent))| (place, EntryId(id), parent)).collect();
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<(), StoreError> {
+        let children = self.children(view)?;
+        let mut live: Vec<(Place, EntryId, EntryId)> = self
+            .versions
+            .iter()
+            .filter_map(|(&id, version)| version.map(|(place, parent)| (place, EntryId(id), parent)))
+            .collect();
         live.sort_unstable_by_key(|(place, ..)| *place);
-        let orphans = AtomicU64::new(0);
-        let fill = |part: &[(Place, EntryId, EntryId)]| {
-            fill(view, schema, part, &|id| children.get(&id.0).copied().unwrap_or(0), &|parent| {
-                let is_there = parent == EntryId::ROOT || self.live.contains_key(&parent.0);
-                if !is_there {
-                    orphans.fetch_add(1, Ordering::Relaxed);
-                }
-                is_there
-            })
+        let (orphans, done) = (AtomicU64::new(0), AtomicU64::new(0));
+        let has_parent = |parent: EntryId| -> Result<bool, StoreError> {
+            let is_there = parent == EntryId::ROOT
+                || match self.versions.get(&parent.0) {
+                    Some(version) => version.is_some(),
+                    None => view.store.slot(parent)?.is_some(),
+                };
+            if !is_there {
+                orphans.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(is_there)
+        };
+        let total = live.len() as u64;
+        let count = |id: EntryId| children.get(&id.0).copied().unwrap_or(0);
+        let work = |part: &[(Place, EntryId, EntryId)]| {
+            for piece in part.chunks(BATCH) {
+                put(view, schema, piece, &count, &has_parent)?;
+                let piece = piece.len() as u64;
+                progress(done.fetch_add(piece, Ordering::Relaxed) + piece, total);
+            }
+            Ok(())
         };
         let size = live.len().div_ceil(threads.max(1)).max(BATCH);
         std::thread::scope(|scope| {
-            let workers: Vec<_> = live.chunks(size).map(|part| scope.spawn(move || fill(part))).collect();
+            let work = &work;
+            let workers: Vec<_> = live.chunks(size).map(|part| scope.spawn(move || work(part))).collect();
             workers.into_iter().try_for_each(|worker| {
                 worker.join().unwrap_or_else(|_| Err(StoreError::Corrupt("a replay thread failed".into())))
             })
@@ -97,49 +112,75 @@ impl Replay {
         if orphans > 0 {
             tracing::error!(orphans, "entries whose parents are lost are left out");
         }
+        Ok(())
+    }
+
+    /// How many children each entry has, counted from the slots and the replayed versions; the slots are told.
+    fn children(&self, view: &View) -> Result<IdMap<u64>, StoreError> {
+        let mut children: IdMap<u64> = IdMap::default();
+        for (_, parent) in self.versions.values().flatten() {
+            *children.entry(parent.0).or_default() += 1;
+        }
+        let (mut ids, mut token) = (Vec::new(), Some(0));
+        while let Some(from) = token {
+            ids.clear();
+            token = view.store.ids(from, BATCH, &mut ids)?;
+            for &id in &ids {
+                if let Some(slot) = view.store.slot(id)? {
+                    *children.entry(slot.parent.0).or_default() += 1;
+                }
+            }
+        }
+        let mut batch = Batch::new();
+        for (&id, &count) in &children {
+            batch.children(EntryId(id), count);
+        }
+        view.store.apply(&batch)?;
+        Ok(children)
+    }
+
+    /// Says that the view shows all of this, and where to go on.
+    pub(crate) fn finish(self, view: &View, dataset_id: [u8; 16]) -> Result<Start, StoreError> {
         let mut batch = Batch::new();
         batch.applied = self.last;
+        batch.marks = Some(self.marks);
         view.store.apply(&batch)?;
-        view.shows(self.last_place);
-        view.space.rebuild(&*view.store)?;
+        view.shows(self.marks.place);
         Ok(Start {
             csns: self.csns,
-            oseq: self.oseq + 1,
+            oseq: self.marks.oseq + 1,
             sequence: view.log.last_sequence() + 1,
-            next_id: self.next_id,
+            next_id: self.marks.next_id.max(1),
             dataset_id,
         })
     }
 }
 
-fn fill(
+/// Puts entries in by one batch.
+fn put(
     view: &View,
     schema: &Schema,
-    part: &[(Place, EntryId, EntryId)],
+    piece: &[(Place, EntryId, EntryId)],
     children: &dyn Fn(EntryId) -> u64,
-    has_parent: &dyn Fn(EntryId) -> bool,
+    has_parent: &dyn Fn(EntryId) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let indexes = view.indexes.load_full();
     let mut batch = Batch::new();
     let mut keys = Keys::default();
-    for piece in part.chunks(BATCH) {
-        batch.clear();
-        for &(place, id, parent) in piece {
-            if !has_parent(parent) {
-                continue;
-            }
-            let bytes = view.log.read(place).map_err(|error| store_error(&error))?;
-            let entry = StoredEntry::parse(bytes)
-                .map_err(|error| StoreError::Corrupt(format!("entry {} at {place:?}: {error}", id.0)))?;
-            let key = NormalizedDn::parse(entry.dn(), schema)
-                .map_err(|error| StoreError::Corrupt(format!("the name of entry {}: {error}", id.0)))?;
-            let rdn = if parent == EntryId::ROOT { key.as_bytes() } else { key.rdn_key() };
-            batch.slot(id, Slot { place, parent, children: children(id) });
-            batch.put(view.names, &name_key(parent, rdn), &id.to_bytes());
-            indexes.keys(id, &entry, &|_| true, &mut keys);
-            keys.iter().for_each(|(tree, key)| batch.put(tree, key, &[]));
+    for &(place, id, parent) in piece {
+        if !has_parent(parent)? {
+            continue;
         }
-        view.store.apply(&batch)?;
+        let bytes = view.log.read(place).map_err(|error| store_error(&error))?;
+        let entry = StoredEntry::parse(bytes)
+            .map_err(|error| StoreError::Corrupt(format!("entry {} at {place:?}: {error}", id.0)))?;
+        let key = NormalizedDn::parse(entry.dn(), schema)
+            .map_err(|error| StoreError::Corrupt(format!("the name of entry {}: {error}", id.0)))?;
+        let rdn = if parent == EntryId::ROOT { key.as_bytes() } else { key.rdn_key() };
+        batch.slot(id, Slot { place, parent, children: children(id) });
+        batch.put(view.names, &name_key(parent, rdn), &id.to_bytes());
+        indexes.keys(id, &entry, &|_| true, &mut keys);
+        keys.iter().for_each(|(tree, key)| batch.put(tree, key, &[]));
     }
-    Ok(())
+    view.store.apply(&batch)
 }

@@ -1,5 +1,8 @@
 //! The store as operations use it, against a model, across restarts and under concurrency.
 
+mod conformance;
+mod start;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -49,6 +52,8 @@ fn cts_indexes() -> Vec<IndexConfig> {
 struct Disks {
     home: MemDisk,
     log: MemDisk,
+    /// Where the trees are, if they are on disk.
+    index: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Disks {
@@ -63,12 +68,26 @@ impl Disks {
     }
 
     fn open(&self, indexes: Vec<IndexConfig>) -> Backend {
-        Backend::open_on(&self.home, Arc::new(self.log.clone()), &Self::options(indexes)).unwrap()
+        self.open_with(&Self::options(indexes), None).unwrap()
+    }
+
+    fn open_with(&self, options: &BackendOptions, store: Option<SharedStore>) -> Result<Backend, StoreError> {
+        let mut options = options.clone();
+        if let Some(directory) = &self.index {
+            options.index_store = crate::config::IndexStoreKind::Sled;
+            options.directory = directory.path().to_owned();
+        }
+        Backend::open_over(Arc::new(self.home.clone()), Arc::new(self.log.clone()), store, &options)
     }
 
     /// What a machine finds that lost power just now.
     fn after_crash(&self) -> Self {
-        Self { home: self.home.after_crash(Unsynced::Lost), log: self.log.after_crash(Unsynced::Lost) }
+        self.after(Unsynced::Lost)
+    }
+
+    fn after(&self, unsynced: Unsynced) -> Self {
+        let index = self.index.clone();
+        Self { home: self.home.after_crash(unsynced), log: self.log.after_crash(unsynced), index }
     }
 }
 
@@ -794,6 +813,7 @@ enum Step {
     Rename(u8, u8),
     Reopen,
     Crash,
+    Checkpoint,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -804,6 +824,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..12_u8, 0..12_u8).prop_map(|(from, to)| Step::Rename(from, to)),
         1 => Just(Step::Reopen),
         1 => Just(Step::Crash),
+        1 => Just(Step::Checkpoint),
     ]
 }
 
@@ -848,66 +869,73 @@ fn check_model(backend: &Backend, model: &BTreeMap<u8, Option<u8>>) {
     assert_eq!(search(backend, SUFFIX, Scope::Subtree, "(objectClass=frCoreToken)"), expect(&|_| true));
 }
 
+fn run_model(mut disks: Disks, options: &BackendOptions, steps: Vec<Step>) {
+    let mut backend = disks.open_with(options, None).unwrap();
+    add_base(&backend);
+    let mut model: BTreeMap<u8, Option<u8>> = BTreeMap::new();
+    for step in steps {
+        match step {
+            Step::Add(id, value) => {
+                let attributes = [("objectClass", "frCoreToken"), ("coreTokenExpirationDate", &date(value))];
+                let added = code(add(&backend, &model_dn(id), &attributes));
+                if let std::collections::btree_map::Entry::Vacant(e) = model.entry(id) {
+                    assert_eq!(added, ResultCode::SUCCESS);
+                    e.insert(Some(value));
+                } else {
+                    assert_eq!(added, ResultCode::ENTRY_ALREADY_EXISTS);
+                }
+            }
+            Step::Modify(id, value) => {
+                let text = value.map(date);
+                let modified =
+                    code(modify(&backend, &model_dn(id), "coreTokenExpirationDate", text.as_deref()));
+                match model.get_mut(&id) {
+                    Some(held) => {
+                        assert_eq!(modified, ResultCode::SUCCESS);
+                        *held = value;
+                    }
+                    None => assert_eq!(modified, ResultCode::NO_SUCH_OBJECT),
+                }
+            }
+            Step::Delete(id) => {
+                let deleted = code(delete(&backend, &model_dn(id), false));
+                let was = model.remove(&id).is_some();
+                assert_eq!(deleted, if was { ResultCode::SUCCESS } else { ResultCode::NO_SUCH_OBJECT });
+            }
+            Step::Rename(from, to) => {
+                let renamed = code(rename(&backend, &model_dn(from), &model_dn(to)));
+                if !model.contains_key(&from) {
+                    assert_eq!(renamed, ResultCode::NO_SUCH_OBJECT);
+                } else if from != to && model.contains_key(&to) {
+                    assert_eq!(renamed, ResultCode::ENTRY_ALREADY_EXISTS);
+                } else {
+                    assert_eq!(renamed, ResultCode::SUCCESS);
+                    let value = model.remove(&from).flatten();
+                    model.insert(to, value);
+                }
+            }
+            Step::Reopen => {
+                drop(backend);
+                backend = disks.open_with(options, None).unwrap();
+            }
+            Step::Crash => {
+                disks = disks.after_crash();
+                drop(backend);
+                backend = disks.open_with(options, None).unwrap();
+            }
+            Step::Checkpoint => {
+                backend.checkpoint().unwrap();
+            }
+        }
+        check_model(&backend, &model);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn it_does_what_a_map_does(steps in proptest::collection::vec(step(), 1..60)) {
-        let mut disks = Disks::default();
-        let mut backend = disks.open(cts_indexes());
-        add_base(&backend);
-        let mut model: BTreeMap<u8, Option<u8>> = BTreeMap::new();
-        for step in steps {
-            match step {
-                Step::Add(id, value) => {
-                    let attributes = [("objectClass", "frCoreToken"), ("coreTokenExpirationDate", &date(value))];
-                    let added = code(add(&backend, &model_dn(id), &attributes));
-                    if let std::collections::btree_map::Entry::Vacant(e) = model.entry(id) {
-                        prop_assert_eq!(added, ResultCode::SUCCESS);
-                        e.insert(Some(value));
-                    } else {
-                        prop_assert_eq!(added, ResultCode::ENTRY_ALREADY_EXISTS);
-                    }
-                }
-                Step::Modify(id, value) => {
-                    let text = value.map(date);
-                    let modified =
-                        code(modify(&backend, &model_dn(id), "coreTokenExpirationDate", text.as_deref()));
-                    match model.get_mut(&id) {
-                        Some(held) => {
-                            prop_assert_eq!(modified, ResultCode::SUCCESS);
-                            *held = value;
-                        }
-                        None => prop_assert_eq!(modified, ResultCode::NO_SUCH_OBJECT),
-                    }
-                }
-                Step::Delete(id) => {
-                    let deleted = code(delete(&backend, &model_dn(id), false));
-                    let was = model.remove(&id).is_some();
-                    prop_assert_eq!(deleted, if was { ResultCode::SUCCESS } else { ResultCode::NO_SUCH_OBJECT });
-                }
-                Step::Rename(from, to) => {
-                    let renamed = code(rename(&backend, &model_dn(from), &model_dn(to)));
-                    if !model.contains_key(&from) {
-                        prop_assert_eq!(renamed, ResultCode::NO_SUCH_OBJECT);
-                    } else if from != to && model.contains_key(&to) {
-                        prop_assert_eq!(renamed, ResultCode::ENTRY_ALREADY_EXISTS);
-                    } else {
-                        prop_assert_eq!(renamed, ResultCode::SUCCESS);
-                        let value = model.remove(&from).flatten();
-                        model.insert(to, value);
-                    }
-                }
-                Step::Reopen => {
-                    drop(backend);
-                    backend = disks.open(cts_indexes());
-                }
-                Step::Crash => {
-                    disks = disks.after_crash();
-                    backend = disks.open(cts_indexes());
-                }
-            }
-            check_model(&backend, &model);
-        }
+        run_model(Disks::default(), &Disks::options(cts_indexes()), steps);
     }
 }
 

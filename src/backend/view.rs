@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 
 use super::StoreError;
 use super::cache::Cache;
+use super::checkpoint::Growth;
 use super::index::IndexSet;
 use super::index_store::{EntryId, SharedStore, Slot, TreeId};
-use super::space::Space;
 use crate::clock::Clock;
 use crate::entry::{EntryContext, StoredEntry};
 use crate::log::{Log, LogError, Place};
@@ -40,12 +40,12 @@ pub(crate) struct View {
     pub(crate) names: TreeId,
     pub(crate) log: Log,
     pub(crate) cache: Cache,
-    /// What is live of the log.
-    pub(crate) space: Space,
     pub(crate) clock: Arc<dyn Clock>,
     /// Base DNs: as configured, and their keys; longest key first.
     pub(crate) suffixes: Vec<(String, NormalizedDn)>,
     pub(crate) indexes: ArcSwap<IndexSet>,
+    /// What the log grew by since the last checkpoint.
+    pub(crate) growth: Growth,
     /// Where the newest version that the view shows is: segment and offset.
     newest: AtomicU64,
     containers: ArcSwap<Containers>,
@@ -97,9 +97,9 @@ impl View {
             log,
             clock,
             cache: Cache::new(cache_octets),
-            space: Space::default(),
             suffixes,
             indexes: ArcSwap::default(),
+            growth: Growth::default(),
             newest: AtomicU64::new(0),
             containers: ArcSwap::default(),
             changing: Mutex::new(()),

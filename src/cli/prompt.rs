@@ -22,11 +22,7 @@ fn line() -> Result<String, Failure> {
 
 /// Asks for a text; an empty answer takes the default.
 pub(super) fn text(question: &str, default: &str) -> Result<String, Failure> {
-    if default.is_empty() {
-        print!("{question}: ");
-    } else {
-        print!("{question} [{default}]: ");
-    }
+    print!("{question} [{default}]: ");
     std::io::stdout().flush()?;
     let answer = line()?;
     Ok(if answer.is_empty() { default.to_owned() } else { answer })

@@ -96,6 +96,7 @@ impl Server {
                 crate::config::Durability::Group => Durability::Group,
                 crate::config::Durability::Os => Durability::Os,
             },
+            index_store: data.index_store,
             cache_bytes: usize::try_from(data.cache_size).ok().filter(|size| *size > 0).unwrap_or(CACHE),
             ..BackendOptions::new(
                 instance.resolve(&data.directory),

@@ -131,6 +131,7 @@ impl Executor {
             key: target.clone(),
             new_key: None,
             csn,
+            oseq: 0,
             sequence,
         })
     }

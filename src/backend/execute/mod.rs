@@ -9,11 +9,9 @@
 //! that (which nobody was told had succeeded) leaves a well-formed, smaller subtree.
 
 mod delete;
-mod modify;
-mod relocate;
 mod rename;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,12 +20,11 @@ use bytes::BufMut;
 use siphasher::sip::SipHasher24;
 use smallvec::SmallVec;
 
-pub(crate) use relocate::{Copied, Extra, Moved};
-
 use super::index_store::EntryId;
 use super::overlay::{Overlay, Pending};
 use super::record::{Image, LocalPart};
-use super::store::{ChangeError, ChangeKind, Committed, NewEntry, ParentCheck, StoreError};
+use super::start::Start;
+use super::store::{ChangeError, ChangeKind, Committed, Edit, NewEntry, ParentCheck, StoreError};
 use super::view::{NameKey, View, name_key, parent_key, store_error};
 use crate::changelog::{ChangeRecord, Csn, CsnGenerator, Op};
 use crate::clock::Clock;
@@ -60,6 +57,8 @@ pub(crate) struct Effect {
     pub(crate) key: NormalizedDn,
     pub(crate) new_key: Option<NormalizedDn>,
     pub(crate) csn: Csn,
+    /// The change's number in its origin; set when it is performed.
+    pub(crate) oseq: u64,
     pub(crate) sequence: u64,
 }
 
@@ -94,19 +93,6 @@ pub(crate) struct Executor {
     pub(crate) number: u64,
     pub(crate) group: Group,
     pub(crate) effects: Vec<Effect>,
-    pub(crate) extras: Vec<Extra>,
-    /// Sequences of records on their way that took no number in the origin.
-    unnumbered: VecDeque<u64>,
-}
-
-/// Where a log stands, for an executor to go on from.
-#[derive(Debug, Clone)]
-pub(crate) struct Start {
-    pub(crate) csns: CsnGenerator,
-    pub(crate) oseq: u64,
-    pub(crate) sequence: u64,
-    pub(crate) next_id: u64,
-    pub(crate) dataset_id: [u8; 16],
 }
 
 fn refused(code: ResultCode, diagnostic: String) -> ChangeError {
@@ -152,15 +138,12 @@ impl Executor {
             parents: HashMap::new(),
             number: 1,
             effects: Vec::new(),
-            extras: Vec::new(),
-            unnumbered: VecDeque::new(),
         }
     }
 
     /// Forgets of earlier groups what the view shows by now.
     pub(crate) fn prune(&mut self, applied: u64) {
         self.overlay.prune(applied);
-        self.forget_numbered(self.view.log.last_sequence() + 1);
     }
 
     /// Goes on from the log's end after groups failed that left no trace in it. Everything before is applied.
@@ -168,11 +151,8 @@ impl Executor {
         self.overlay.clear();
         self.parents.clear();
         self.effects.clear();
-        self.extras.clear();
         let sequence = self.view.log.last_sequence() + 1;
-        let failed = self.sequence.saturating_sub(sequence);
-        let numbered = failed.saturating_sub(self.unnumbered_from(sequence));
-        self.oseq = self.oseq.saturating_sub(numbered);
+        self.oseq = self.oseq.saturating_sub(self.sequence.saturating_sub(sequence));
         self.sequence = sequence;
     }
 
@@ -364,7 +344,8 @@ impl Executor {
         self.csns.next(self.clock.wall_ms())
     }
 
-    fn performed(&mut self, effect: Effect) -> Outcome {
+    fn performed(&mut self, mut effect: Effect) -> Outcome {
+        effect.oseq = self.oseq - 1;
         self.effects.push(effect);
         Ok(Performed::Effect(self.effects.len() - 1))
     }
@@ -431,6 +412,7 @@ impl Executor {
             key: target,
             new_key: None,
             csn,
+            oseq: 0,
             sequence,
         })
     }
@@ -443,6 +425,47 @@ impl Executor {
         let pending = self.change(parent)?;
         pending.children = pending.children.saturating_add_signed(by);
         Ok(Some((parent, pending.children)))
+    }
+
+    fn modify(&mut self, target: NormalizedDn, mut edit: Box<dyn Edit>, is_trial: bool) -> Outcome {
+        let (id, current) = self.target(&target)?;
+        let Some(verdict) = guarded(|| edit.decide(&current))? else {
+            return Ok(nothing(target, Some(Arc::clone(&current)), Some(current)));
+        };
+        let csn = if is_trial { Csn::ZERO } else { self.next_csn() };
+        let after = self.next_version(&current, current.dn(), csn, &verdict.user, &verdict.operational);
+        if is_trial {
+            return Ok(nothing(target, Some(current), Some(after)));
+        }
+        let (parent, children) = self.links(id)?;
+        let (csn, sequence, image) = self.push(&Pushed {
+            op: Op::Modify,
+            csn,
+            id,
+            uuid: current.uuid(),
+            add_csn: current.add_csn(),
+            parent,
+            parent_uuid: None,
+            payload: &verdict.effects,
+            after: Some(&after),
+        })?;
+        self.change(id)?.entry = Some(Arc::clone(&after));
+        self.performed(Effect {
+            id,
+            image,
+            parent,
+            children,
+            before: Some(current),
+            after: Some(after),
+            old_name: None,
+            new_name: None,
+            counts: SmallVec::new(),
+            key: target,
+            new_key: None,
+            csn,
+            oseq: 0,
+            sequence,
+        })
     }
 }
 

@@ -107,6 +107,7 @@ impl Executor {
             key: target,
             new_key: Some(new_key),
             csn,
+            oseq: 0,
             sequence,
         })
     }
