@@ -66,6 +66,9 @@ pub(super) enum Command {
     /// Make links with the names of OpenDJ's tools.
     #[command(name = "install-links")]
     InstallLinks(super::generate::Links),
+    /// Write the systemd unit that serves an instance.
+    #[command(name = "install-service")]
+    InstallService(super::install_service::InstallService),
     /// Print a shell's completion script.
     Completions(super::generate::Completions),
     /// Write the manual pages.

@@ -7,6 +7,7 @@ mod base64;
 mod dsconfig;
 mod encode_password;
 mod generate;
+mod install_service;
 mod ldap;
 mod ldapcompare;
 mod ldapdelete;
@@ -156,16 +157,8 @@ fn run(command: args::Command) -> Result<ExitCode, Failure> {
         Command::EncodePassword(options) => encode_password::run(&options),
         Command::Base64(options) => base64::run(&options),
         Command::InstallLinks(options) => generate::links(&options),
+        Command::InstallService(options) => install_service::run(&options),
         Command::Completions(options) => generate::completions(&options),
         Command::Man(options) => generate::man(&options),
     }
-}
-
-/// Logs to stderr what the filter lets through.
-fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|error| Failure::usage(format!("--log {filter}: {error}")))?;
-    // A second server in one process (tests) keeps the first one's log.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    Ok(())
 }

@@ -15,7 +15,8 @@ use super::socket;
 use super::table::Table;
 use super::tls::{TlsSettings, strength};
 use crate::access::ClientAddresses;
-use crate::config::{Listener, ListenerKind};
+use crate::backend::Backend;
+use crate::config::{Instance, Listener, ListenerKind};
 use crate::operation::Directory;
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::session::{Limits, Peer, Reason, Session};
@@ -32,6 +33,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What all connections of the server share.
 pub(super) struct House {
     pub(super) directory: Arc<Directory>,
+    pub(super) backend: Arc<Backend>,
+    pub(super) instance: Instance,
+    pub(super) started_ms: u64,
     pub(super) table: Arc<Table>,
     pub(super) tasks: TaskTracker,
     pub(super) shutdown: CancellationToken,

@@ -1,6 +1,8 @@
 //! Sockets: accepting, TLS, moving bytes between connections and their sessions, and stopping in order.
 
 mod connection;
+mod health;
+mod http;
 mod listener;
 mod ports;
 mod run;

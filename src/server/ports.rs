@@ -10,10 +10,11 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::ServerError;
+use super::health::Health;
 use super::listener::{Endpoint, House, accept};
 use super::tls::{TlsFiles, TlsSettings, ensure_own};
-use crate::config::{Config, Instance, Listener, ListenerKind};
+use super::{ServerError, http};
+use crate::config::{Config, Listener, ListenerKind};
 use crate::protocol::result::{LdapResult, ResultCode};
 
 /// A port that is served. Displayed as a URL, with what it is for where that is not LDAP alone.
@@ -52,7 +53,6 @@ struct Port {
 /// The open ports.
 pub(super) struct Ports {
     house: Arc<House>,
-    instance: Instance,
     runtime: Handle,
     open: Mutex<Vec<Port>>,
 }
@@ -65,8 +65,8 @@ struct Bound {
 
 impl Ports {
     /// No port yet. Called inside the runtime that is to serve them.
-    pub(super) fn new(house: Arc<House>, instance: Instance) -> Arc<Self> {
-        Arc::new(Self { house, instance, runtime: Handle::current(), open: Mutex::default() })
+    pub(super) fn new(house: Arc<House>) -> Arc<Self> {
+        Arc::new(Self { house, runtime: Handle::current(), open: Mutex::default() })
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<Port>> {
@@ -78,9 +78,7 @@ impl Ports {
     pub(super) fn open_all(self: &Arc<Self>) -> Result<Vec<Address>, ServerError> {
         let config = self.house.directory.config.current();
         let mut bound = Vec::new();
-        for listener in
-            config.listeners.iter().filter(|listener| listener.enabled && listener.kind != ListenerKind::Http)
-        {
+        for listener in config.listeners.iter().filter(|listener| listener.enabled) {
             match self.bind(listener) {
                 Ok(one) => bound.push(one),
                 Err(error) if listener.kind == ListenerKind::Administration => {
@@ -106,15 +104,13 @@ impl Ports {
     }
 
     /// Opens what is enabled now and was not, closes what is not any more. Connections that are open stay.
-    fn change(&self, old: &Config, new: &Config) -> Result<(), LdapResult> {
+    fn change(self: &Arc<Self>, old: &Config, new: &Config) -> Result<(), LdapResult> {
         let enabled = |config: &Config, like: &Listener| {
             config.listeners.iter().any(|it| it.enabled && it.kind == like.kind && it.name == like.name)
         };
         let refused =
             |error: ServerError| LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, error.to_string());
-        for listener in
-            new.listeners.iter().filter(|listener| listener.enabled && listener.kind != ListenerKind::Http)
-        {
+        for listener in new.listeners.iter().filter(|listener| listener.enabled) {
             if !enabled(old, listener) {
                 let bound = self.bind(listener).map_err(refused)?;
                 for address in self.serve(bound) {
@@ -154,8 +150,8 @@ impl Ports {
         let files =
             listener.tls.as_ref().ok_or(ServerError::Lacking("a listener with TLS has no certificate"))?;
         let files = TlsFiles {
-            certificates: self.instance.resolve(&files.certificate),
-            key: self.instance.resolve(&files.private_key),
+            certificates: self.house.instance.resolve(&files.certificate),
+            key: self.house.instance.resolve(&files.private_key),
         };
         if listener.kind == ListenerKind::Administration {
             ensure_own(&files).map_err(fault)?;
@@ -190,16 +186,26 @@ impl Ports {
         Ok(Bound { port, sockets })
     }
 
-    fn serve(&self, bound: Bound) -> Vec<Address> {
+    fn serve(self: &Arc<Self>, bound: Bound) -> Vec<Address> {
         let Bound { port, sockets } = bound;
         let mut addresses = Vec::new();
         for (socket, address) in sockets {
             addresses.push(Address { kind: port.kind, is_tls: port.endpoint.implicit_tls, address });
-            let accepting = accept(socket, Arc::clone(&port.endpoint), port.closing.clone());
-            self.house.tasks.spawn_on(accepting, &self.runtime);
+            let (endpoint, closing) = (Arc::clone(&port.endpoint), port.closing.clone());
+            if port.kind == ListenerKind::Http {
+                let health = Arc::new(Health { house: Arc::clone(&self.house), ports: Arc::downgrade(self) });
+                self.house.tasks.spawn_on(http::accept(socket, endpoint, health, closing), &self.runtime);
+            } else {
+                self.house.tasks.spawn_on(accept(socket, endpoint, closing), &self.runtime);
+            }
         }
         self.open().push(port);
         addresses
+    }
+
+    /// What the open ports are for.
+    pub(super) fn kinds(&self) -> Vec<ListenerKind> {
+        self.open().iter().map(|port| port.kind).collect()
     }
 
     /// The TLS settings of all open ports.

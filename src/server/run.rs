@@ -1,11 +1,12 @@
 //! Putting the server together, opening its ports, and stopping in order.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::health::Health;
 use super::listener::{DRAIN, House};
 use super::ports::{Address, Ports};
 use super::table::Table;
@@ -27,6 +28,8 @@ use crate::telemetry::{AccessLog, Metrics};
 
 /// Octets of entries kept in memory where the configuration says nothing (`ds-cfg-db-cache-size`).
 const CACHE: usize = 256 << 20;
+/// How often the certificate files are looked at.
+const CERTIFICATES: Duration = Duration::from_secs(60);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +75,7 @@ pub enum ServerError {
 /// A server: opened, then listening, then stopped.
 pub struct Server {
     house: Arc<House>,
-    instance: Instance,
     ports: Option<Arc<Ports>>,
-    backend: Arc<Backend>,
 }
 
 impl Server {
@@ -112,12 +113,13 @@ impl Server {
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let metrics = Arc::new(Metrics::new(shards));
         let table = Arc::new(Table::default());
+        let started_ms = clock.wall_ms();
         let monitor = MonitorSources {
             config: Arc::clone(&config),
             listeners: vec![("LDAP Connection Handler".to_owned(), Arc::clone(&metrics))],
             connections: Some(Arc::clone(&table) as Arc<dyn Connections>),
             access_log: Some(Arc::clone(&access_log)),
-            started_ms: clock.wall_ms(),
+            started_ms,
         };
         let cn_schema = CnSchema::new(Arc::clone(&config), &definitions);
         let directory = Directory::new(Parts {
@@ -137,8 +139,16 @@ impl Server {
             clock,
         })?;
         follow_configuration(&directory)?;
-        let house = House { directory, table, tasks: TaskTracker::new(), shutdown: CancellationToken::new() };
-        Ok(Self { house: Arc::new(house), instance, ports: None, backend })
+        let house = House {
+            directory,
+            backend,
+            instance,
+            started_ms,
+            table,
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        };
+        Ok(Self { house: Arc::new(house), ports: None })
     }
 
     /// What operations see; for clients inside the process.
@@ -149,8 +159,9 @@ impl Server {
     /// Opens the enabled ports of the configuration and serves them; says where. Called inside the runtime that is to
     /// serve them.
     pub fn listen(&mut self) -> Result<Vec<Address>, ServerError> {
-        let ports = Ports::new(Arc::clone(&self.house), self.instance.clone());
+        let ports = Ports::new(Arc::clone(&self.house));
         let addresses = ports.open_all()?;
+        self.house.tasks.spawn(watch_certificates(Arc::downgrade(&ports), self.house.shutdown.clone()));
         self.ports = Some(ports);
         if let Err(error) = self.house.directory.config.mark_started() {
             tracing::warn!(%error, "the configuration that started cannot be kept aside");
@@ -158,14 +169,18 @@ impl Server {
         Ok(addresses)
     }
 
-    /// Reads the certificate files of all listeners again; new connections use what is in them now.
+    /// Reads the certificate files of all listeners again; new connections use what is in them now. Done by itself every
+    /// minute where a file has changed.
     pub fn reload_certificates(&self) {
         for (listener, settings) in self.ports.iter().flat_map(|ports| ports.all_tls()) {
-            match settings.reload() {
-                Ok(()) => tracing::info!(listener, "certificates read again"),
-                Err(error) => tracing::error!(listener, %error, "certificates stay as they are"),
-            }
+            told(&listener, settings.reload());
         }
+    }
+
+    /// What keeps the server from serving at all; empty if nothing does.
+    pub fn faults(&self) -> Vec<String> {
+        let ports = self.ports.as_ref().map(Arc::downgrade).unwrap_or_default();
+        Health { house: Arc::clone(&self.house), ports }.alive()
     }
 
     /// The connections open now.
@@ -187,7 +202,29 @@ impl Server {
         if tokio::time::timeout(DRAIN + Duration::from_secs(5), self.house.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
-        self.backend.close();
+        self.house.backend.close();
+    }
+}
+
+fn told(listener: &str, reloaded: Result<(), TlsError>) {
+    match reloaded {
+        Ok(()) => tracing::info!(listener, "certificates read again"),
+        Err(error) => tracing::error!(listener, %error, "certificates stay as they are"),
+    }
+}
+
+/// Looks at the stamps of the certificate files once a minute.
+async fn watch_certificates(ports: Weak<Ports>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(CERTIFICATES) => {}
+            () = shutdown.cancelled() => return,
+        }
+        for (listener, settings) in ports.upgrade().iter().flat_map(|ports| ports.all_tls()) {
+            if settings.is_changed() {
+                told(&listener, settings.reload());
+            }
+        }
     }
 }
 

@@ -2,14 +2,18 @@
 //! connections.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, SupportedProtocolVersion};
+
+use crate::ber::read::Reader;
+use crate::ber::tag::{INTEGER, SEQUENCE, context_constructed};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +44,28 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+impl TlsFiles {
+    fn stamps(&self) -> [Stamp; 2] {
+        [stamp(&self.certificates), stamp(&self.key)]
+    }
+}
+
 /// The TLS settings in force; new connections take the newest, old ones keep theirs.
 pub struct TlsSettings {
     files: TlsFiles,
     choice: Choice,
     config: ArcSwap<ServerConfig>,
+    /// The files as they were when they were read last.
+    stamps: Mutex<[Stamp; 2]>,
+    expires: AtomicI64,
+}
+
+/// What tells that a file is another one: inode, length, time of its change.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
+fn stamp(file: &Path) -> Stamp {
+    let data = std::fs::metadata(file).ok()?;
+    Some((data.ino(), data.len(), data.mtime(), data.mtime_nsec()))
 }
 
 /// What the configuration lets clients choose from; empty is everything.
@@ -75,14 +96,30 @@ impl TlsSettings {
     /// registered names, none is all that are safe.
     pub fn open(files: TlsFiles, protocols: &[String], suites: &[String]) -> Result<Self, TlsError> {
         let choice = Choice { protocols: protocols.to_vec(), suites: suites.to_vec() };
-        let config = load(&files, &choice)?;
-        Ok(Self { files, choice, config: ArcSwap::from(config) })
+        let stamps = Mutex::new(files.stamps());
+        let loaded = load(&files, &choice)?;
+        let expires = AtomicI64::new(loaded.expires);
+        Ok(Self { files, choice, config: ArcSwap::from(loaded.config), stamps, expires })
     }
 
     /// Reads the files again; on failure the settings stay as they are.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.config.store(load(&self.files, &self.choice)?);
+        // Taken first: a change while they are read is seen as one.
+        *self.stamps.lock().unwrap_or_else(PoisonError::into_inner) = self.files.stamps();
+        let loaded = load(&self.files, &self.choice)?;
+        self.config.store(loaded.config);
+        self.expires.store(loaded.expires, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether a file is not the one that was read, or tried, last.
+    pub(super) fn is_changed(&self) -> bool {
+        *self.stamps.lock().unwrap_or_else(PoisonError::into_inner) != self.files.stamps()
+    }
+
+    /// When the server's certificate ends, in seconds since 1970.
+    pub(super) fn expires(&self) -> Option<i64> {
+        Some(self.expires.load(Ordering::Relaxed)).filter(|end| *end != UNKNOWN)
     }
 
     /// The settings for a new connection.
@@ -91,7 +128,36 @@ impl TlsSettings {
     }
 }
 
-fn load(files: &TlsFiles, choice: &Choice) -> Result<Arc<ServerConfig>, TlsError> {
+/// The end of a certificate that does not tell it.
+const UNKNOWN: i64 = i64::MIN;
+
+struct Loaded {
+    config: Arc<ServerConfig>,
+    expires: i64,
+}
+
+/// The end of a certificate's validity (RFC 5280 §4.1.2.5), in seconds since 1970.
+fn not_after(certificate: &[u8]) -> Option<i64> {
+    let mut signed = Reader::new(certificate).nested(SEQUENCE).ok()?.nested(SEQUENCE).ok()?;
+    signed.optional(context_constructed(0)).ok()?;
+    signed.expect(INTEGER).ok()?;
+    signed.expect(SEQUENCE).ok()?;
+    signed.expect(SEQUENCE).ok()?;
+    let mut validity = signed.nested(SEQUENCE).ok()?;
+    validity.tlv().ok()?;
+    let end = validity.tlv().ok()?;
+    let text = std::str::from_utf8(end.content).ok()?;
+    // UTCTime has two digits for the year, GeneralizedTime four.
+    let text = match end.tag {
+        0x17 if text.starts_with(['0', '1', '2', '3', '4']) => format!("20{text}"),
+        0x17 => format!("19{text}"),
+        _ => text.to_owned(),
+    };
+    let time = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", text.trim_end_matches('Z')).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+fn load(files: &TlsFiles, choice: &Choice) -> Result<Loaded, TlsError> {
     let fault = |file: &Path, reason: String| TlsError::File { file: file.to_owned(), reason };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificates)
         .and_then(Iterator::collect)
@@ -99,6 +165,7 @@ fn load(files: &TlsFiles, choice: &Choice) -> Result<Arc<ServerConfig>, TlsError
     if chain.is_empty() {
         return Err(fault(&files.certificates, "holds no PEM certificate".to_owned()));
     }
+    let expires = chain.first().and_then(|own| not_after(own)).unwrap_or(UNKNOWN);
     let key =
         PrivateKeyDer::from_pem_file(&files.key).map_err(|error| fault(&files.key, error.to_string()))?;
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -109,7 +176,7 @@ fn load(files: &TlsFiles, choice: &Choice) -> Result<Arc<ServerConfig>, TlsError
         .with_protocol_versions(&choice.versions())?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    Ok(Arc::new(config))
+    Ok(Loaded { config: Arc::new(config), expires })
 }
 
 /// Makes a certificate of the server's own where there is none yet.
@@ -157,4 +224,55 @@ pub(super) fn strength(connection: &rustls::ServerConnection) -> u16 {
     let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
     let name = suite.map(|suite| format!("{suite:?}")).unwrap_or_default();
     if name.contains("128") { 128 } else { 256 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(place: &Path) -> TlsFiles {
+        let files = TlsFiles { certificates: place.join("own.pem"), key: place.join("own.key") };
+        let (certificate, key) = self_signed(&["cts.example.com".to_owned()]).unwrap();
+        std::fs::write(&files.certificates, certificate).unwrap();
+        std::fs::write(&files.key, key).unwrap();
+        files
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let settings = TlsSettings::open(written(place.path()), &[], &[]).unwrap();
+        // 2046-01-01T00:00:00Z, as made.
+        assert_eq!(settings.expires(), Some(2_398_377_600));
+        assert_eq!(not_after(b"\x30\x02\x05\x00"), None);
+    }
+
+    #[test]
+    fn a_change_of_the_files_is_seen_once_and_a_bad_one_changes_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let settings = TlsSettings::open(written(place.path()), &[], &[]).unwrap();
+        let first = settings.current();
+        assert!(!settings.is_changed());
+        std::fs::write(place.path().join("own.pem"), "no certificate").unwrap();
+        assert!(settings.is_changed());
+        settings.reload().unwrap_err();
+        assert!(!settings.is_changed(), "tried, and told once");
+        assert!(Arc::ptr_eq(&first, &settings.current()));
+        written(place.path());
+        assert!(settings.is_changed());
+        settings.reload().unwrap();
+        assert!(!Arc::ptr_eq(&first, &settings.current()));
+    }
+
+    #[test]
+    fn protocols_and_suites_are_chosen_by_their_registered_names() {
+        let choice = |protocols: &[&str], suites: &[&str]| Choice {
+            protocols: protocols.iter().map(|&name| name.to_owned()).collect(),
+            suites: suites.iter().map(|&name| name.to_owned()).collect(),
+        };
+        assert_eq!(choice(&[], &[]).versions().len(), 2);
+        assert_eq!(choice(&["TLSv1.3"], &[]).versions(), [&rustls::version::TLS13]);
+        let one = choice(&[], &["TLS_AES_256_GCM_SHA384"]);
+        assert!(one.has_suite("TLS13_AES_256_GCM_SHA384") && !one.has_suite("TLS13_AES_128_GCM_SHA256"));
+    }
 }

@@ -26,6 +26,8 @@ pub struct Internal {
 struct Answer {
     bytes: Mutex<BytesMut>,
     arrived: Notify,
+    /// Who has bound.
+    who: Mutex<Option<Arc<Requester>>>,
 }
 
 impl Connection for Answer {
@@ -44,7 +46,9 @@ impl Connection for Answer {
 
     fn disconnect(&self, _notice: LdapResult) {}
 
-    fn authenticate(&self, _requester: Arc<Requester>) {}
+    fn authenticate(&self, requester: Arc<Requester>) {
+        *self.who.lock().unwrap_or_else(PoisonError::into_inner) = Some(requester);
+    }
 }
 
 /// An attribute by name, with its values.
@@ -77,17 +81,38 @@ impl Internal {
         self.ask(|out, id| request::modify(out, id, dn, &[(ModifyOperation::Add, (name, values))], &[])).await
     }
 
+    /// Whom a bind with this password makes of an anonymous client; none if it fails.
+    pub async fn authenticate(
+        directory: &Arc<Directory>,
+        anonymous: Arc<Requester>,
+        dn: &str,
+        password: &[u8],
+    ) -> Option<Arc<Requester>> {
+        let client = Self { directory: Arc::clone(directory), requester: anonymous };
+        let answer = Arc::new(Answer::default());
+        let result = client.exchange(&answer, |out, id| request::bind(out, id, dn, password, &[])).await;
+        let who = answer.who.lock().unwrap_or_else(PoisonError::into_inner).take();
+        who.filter(|who| result.code == ResultCode::SUCCESS && !who.is_anonymous())
+    }
+
     async fn ask(&self, encode: impl FnOnce(&mut BytesMut, MessageId)) -> LdapResult {
+        self.exchange(&Arc::new(Answer::default()), encode).await
+    }
+
+    async fn exchange(
+        &self,
+        answer: &Arc<Answer>,
+        encode: impl FnOnce(&mut BytesMut, MessageId),
+    ) -> LdapResult {
         let mut frame = BytesMut::new();
         encode(&mut frame, MessageId(1));
         let request = match decode::decode(frame.freeze(), &decode::Limits::default()) {
             Ok(request) => request,
             Err(error) => return LdapResult::with(ResultCode::PROTOCOL_ERROR, error.to_string()),
         };
-        let answer = Arc::new(Answer::default());
         let call = Call {
             directory: Arc::clone(&self.directory),
-            connection: Arc::clone(&answer) as Arc<dyn Connection>,
+            connection: Arc::clone(answer) as Arc<dyn Connection>,
             requester: Arc::clone(&self.requester),
             request,
             flight: Arc::new(Flight::alone(MessageId(1))),

@@ -5,9 +5,9 @@ mod in_flight;
 mod internal;
 mod outbox;
 mod reason;
-mod session;
+mod state;
 
 pub use internal::{Internal, NamedValues};
 pub use outbox::{Outbox, Taken};
 pub use reason::Reason;
-pub use session::{Awaited, Limits, Next, Observer, Peer, Session};
+pub use state::{Awaited, Limits, Next, Observer, Peer, Session};

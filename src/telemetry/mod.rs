@@ -7,10 +7,12 @@ mod access_log;
 mod access_text;
 mod log_file;
 mod metrics;
+mod prometheus;
 mod system;
 mod trace;
 
 pub use access_log::{AccessLog, Moment, RequestDetails, ResponseDetails};
 pub use metrics::{Metrics, OperationTotals, Totals};
+pub use prometheus::{CONTENT_TYPE, Exposition};
 pub use system::{ProcessReport, disk_space};
-pub use trace::{TraceOptions, start_tracing};
+pub use trace::{ErrorLog, StandardError, TraceOptions, start_tracing};

@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
@@ -16,13 +15,22 @@ use super::log_file::{LogFile, Rotation};
 use crate::clock::Clock;
 use crate::config::LogPublisher;
 
+/// What standard error gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StandardError {
+    /// Nothing.
+    Nothing,
+    /// The lines of the log.
+    Lines,
+    /// Lines for a journal, which knows the time and takes the severity from a prefix (`<3>`, sd-daemon(3)).
+    Journal,
+}
+
 /// Where error messages go and what they look like.
 #[derive(Clone)]
 pub struct TraceOptions {
-    /// Whether they go to standard error too.
-    pub to_stderr: bool,
-    /// The log's file, made absolute, and its rotation; none writes no file.
-    pub file: Option<(PathBuf, LogPublisher)>,
+    /// What standard error gets of them.
+    pub stderr: StandardError,
     /// One JSON object a line instead of text.
     pub as_json: bool,
     /// What is written, as `tracing` filters are spelled (`info`, `ctsd::backend=debug`).
@@ -31,57 +39,122 @@ pub struct TraceOptions {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Installs the error log for the process. Fails on a filter that does not parse, a file that cannot be opened, or if one
-/// is installed already; the text says which.
-pub fn start_tracing(options: &TraceOptions) -> Result<(), String> {
+/// Installs the error log for the process; its file comes later ([`ErrorLog::attach`]). Fails on a filter that does not
+/// parse, or if one is installed already; the text says which.
+pub fn start_tracing(options: &TraceOptions) -> Result<ErrorLog, String> {
     let filter = EnvFilter::try_new(&options.filter).map_err(|error| error.to_string())?;
-    let file = match &options.file {
-        Some((path, publisher)) => {
-            let opened = LogFile::open(path, publisher.permissions, options.clock.wall_ms());
-            let file = opened.map_err(|error| format!("{}: {error}", path.display()))?;
-            let rotation = Rotation {
-                every: publisher.rotate_every,
-                at_size: publisher.rotate_at_size,
-                keep: publisher.keep_files,
-            };
-            Some((file, rotation))
-        }
-        None => None,
-    };
-    let sink = Sink(Arc::new(SinkState {
-        to_stderr: options.to_stderr,
-        file: Mutex::new(file),
+    let log = ErrorLog(Arc::new(LogState {
+        stderr: options.stderr,
+        file: Mutex::new(Target::Waiting(Vec::new())),
         clock: options.clock.clone(),
     }));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(sink).with_ansi(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_ansi(false);
     let installed = if options.as_json {
         builder.json().flatten_event(true).try_init()
     } else {
         builder.event_format(Shape { clock: options.clock.clone() }).try_init()
     };
-    installed.map_err(|error| error.to_string())
+    installed.map_err(|error| error.to_string())?;
+    Ok(log)
 }
 
-struct SinkState {
-    to_stderr: bool,
-    file: Mutex<Option<(LogFile, Rotation)>>,
+/// Lines kept for a file that is not known yet.
+const MOST_WAITING: usize = 1_000;
+
+/// Where the lines of the error log go. Cheap to clone.
+#[derive(Clone)]
+pub struct ErrorLog(Arc<LogState>);
+
+impl fmt::Debug for ErrorLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorLog").finish_non_exhaustive()
+    }
+}
+
+struct LogState {
+    stderr: StandardError,
+    file: Mutex<Target>,
     clock: Arc<dyn Clock>,
 }
 
-/// Takes whole lines: the formatter writes each event at once.
-#[derive(Clone)]
-struct Sink(Arc<SinkState>);
+enum Target {
+    /// What was said before the configuration was read.
+    Waiting(Vec<Vec<u8>>),
+    /// The file and whether it is written.
+    File(LogFile, Rotation, bool),
+    /// There is none.
+    Off,
+}
 
-impl io::Write for Sink {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.0.to_stderr {
-            io::Write::write_all(&mut io::stderr().lock(), line)?;
-        }
-        let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((file, rotation)) = file.as_mut() {
-            file.write(line)?;
+fn rotation(publisher: &LogPublisher) -> Rotation {
+    Rotation { every: publisher.rotate_every, at_size: publisher.rotate_at_size, keep: publisher.keep_files }
+}
+
+impl ErrorLog {
+    fn target(&self) -> std::sync::MutexGuard<'_, Target> {
+        self.0.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes to this file from now on, first what was said before; with no publisher there is no file. Fails if the file
+    /// cannot be opened.
+    pub fn attach(&self, to: Option<(&std::path::Path, &LogPublisher)>) -> io::Result<()> {
+        let mut target = self.target();
+        let Some((path, publisher)) = to else {
+            *target = Target::Off;
+            return Ok(());
+        };
+        let mut file = LogFile::open(path, publisher.permissions, self.0.clock.wall_ms())?;
+        if let Target::Waiting(lines) = &*target
+            && publisher.enabled
+        {
+            lines.iter().try_for_each(|line| file.write(line))?;
             file.flush()?;
-            file.rotate(rotation, self.0.clock.wall_ms())?;
+        }
+        *target = Target::File(file, rotation(publisher), publisher.enabled);
+        Ok(())
+    }
+
+    /// Takes on a changed publisher: on or off, rotation, retention. The file itself stays until a restart.
+    pub fn reconfigure(&self, publisher: &LogPublisher) {
+        if let Target::File(_, kept, is_enabled) = &mut *self.target() {
+            *kept = rotation(publisher);
+            *is_enabled = publisher.enabled;
+        }
+    }
+}
+
+/// The line without its time, behind its priority.
+fn for_journal(line: &str) -> String {
+    let text = line.split_once("] ").map_or(line, |(_, text)| text);
+    let priority = match text.split_once("severity=").map(|(_, severity)| severity) {
+        Some(severity) if severity.starts_with("ERROR") => 3,
+        Some(severity) if severity.starts_with("WARNING") => 4,
+        Some(severity) if severity.starts_with("NOTICE") => 5,
+        _ => 7,
+    };
+    format!("<{priority}>{text}")
+}
+
+/// Takes whole lines: the formatter writes each event at once.
+impl io::Write for ErrorLog {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A closed standard error must not keep the line from the file.
+        let _ = match self.0.stderr {
+            StandardError::Nothing => Ok(()),
+            StandardError::Lines => io::Write::write_all(&mut io::stderr().lock(), line),
+            StandardError::Journal => {
+                let text = for_journal(&String::from_utf8_lossy(line));
+                io::Write::write_all(&mut io::stderr().lock(), text.as_bytes())
+            }
+        };
+        match &mut *self.target() {
+            Target::Waiting(lines) if lines.len() < MOST_WAITING => lines.push(line.to_vec()),
+            Target::File(file, rotation, true) => {
+                file.write(line)?;
+                file.flush()?;
+                file.rotate(rotation, self.0.clock.wall_ms())?;
+            }
+            Target::Waiting(_) | Target::File(..) | Target::Off => {}
         }
         Ok(line.len())
     }
@@ -91,7 +164,7 @@ impl io::Write for Sink {
     }
 }
 
-impl MakeWriter<'_> for Sink {
+impl MakeWriter<'_> for ErrorLog {
     type Writer = Self;
 
     fn make_writer(&self) -> Self {
@@ -164,13 +237,13 @@ mod tests {
     fn an_event_is_one_line_with_category_and_severity() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("errors");
-        let file = LogFile::open(&path, 0o640, 0).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_700_000_000_000));
-        let sink = Sink(Arc::new(SinkState {
-            to_stderr: false,
-            file: Mutex::new(Some((file, Rotation::default()))),
+        let sink = ErrorLog(Arc::new(LogState {
+            stderr: StandardError::Nothing,
+            file: Mutex::new(Target::Waiting(Vec::new())),
             clock: clock.clone(),
         }));
+        let log = sink.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(sink)
             .with_ansi(false)
@@ -178,12 +251,40 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(target: "ctsd::config", index = "cn", "two\nlines");
+            log.attach(Some((&path, &publisher()))).unwrap();
+            tracing::error!(target: "ctsd::config", "later");
+            log.reconfigure(&LogPublisher { enabled: false, ..publisher() });
+            tracing::error!(target: "ctsd::config", "switched off");
         });
         let text = std::fs::read_to_string(path).unwrap();
         assert!(text.starts_with('['), "{text}");
         assert!(
-            text.ends_with("] category=CONFIG severity=WARNING msgID=-1 msg=two lines index=\"cn\"\n"),
+            text.contains("] category=CONFIG severity=WARNING msgID=-1 msg=two lines index=\"cn\"\n"),
             "{text}"
         );
+        assert!(text.ends_with("] category=CONFIG severity=ERROR msgID=-1 msg=later\n"), "{text}");
+    }
+
+    #[test]
+    fn a_journal_gets_the_priority_and_no_time() {
+        let line = "[22/Nov/2026:06:09:39 +0000] category=LOG severity=ERROR msgID=-1 msg=x\n";
+        assert_eq!(for_journal(line), "<3>category=LOG severity=ERROR msgID=-1 msg=x\n");
+    }
+
+    fn publisher() -> LogPublisher {
+        LogPublisher {
+            name: "errors".into(),
+            kind: crate::config::LogKind::Error,
+            enabled: true,
+            file: "errors".into(),
+            permissions: 0o640,
+            format: crate::config::LogFormat::MultiLine,
+            queue_size: 1,
+            control_oids: false,
+            severities: Vec::new(),
+            rotate_every: None,
+            rotate_at_size: None,
+            keep_files: None,
+        }
     }
 }
