@@ -85,7 +85,7 @@ fn making(criterion: &mut Criterion) {
     let entry = stored(&add, &schema);
     let Operation::Modify(modify) = refresh.operation() else { unreachable!("it is a modify") };
     criterion.bench_function("refresh of a session: prepare", |bencher| {
-        bencher.iter(|| PreparedModifications::prepare(black_box(modify.changes.clone()), &schema));
+        bencher.iter(|| PreparedModifications::prepare(black_box(modify.changes), &schema));
     });
     let prepared = PreparedModifications::prepare(modify.changes, &schema).expect("valid changes");
     criterion.bench_function("refresh of a session: apply", |bencher| {
