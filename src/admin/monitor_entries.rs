@@ -181,7 +181,7 @@ impl CnMonitor {
         }
         for (name, state) in directory.store.index_states() {
             item.text("ds-cts-index-state", &format!("{name} {state}"));
-            if state != "ready" {
+            if !state.starts_with("ready") {
                 item.text("need-reindex", &name);
             }
         }

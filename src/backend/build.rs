@@ -19,7 +19,7 @@ const PIECE: usize = 256;
 
 /// Builds the indexes and says when they are ready. Ends early when the store closes or none of them is wanted any more.
 pub(crate) fn build(shared: &Shared, wanted: &[Arc<Index>], work: &Sender<Work>) {
-    match run(shared, wanted, work) {
+    match fill(shared, wanted, work, &mut |_, _| ()) {
         Ok(true) => {
             for index in wanted {
                 if let Err(error) = shared.view.store.set_complete(index.tree, true) {
@@ -30,11 +30,21 @@ pub(crate) fn build(shared: &Shared, wanted: &[Arc<Index>], work: &Sender<Work>)
             }
         }
         Ok(false) => {}
-        Err(error) => tracing::error!(%error, "an index could not be built"),
+        Err(error) => {
+            wanted.iter().for_each(|index| index.progress.fail());
+            tracing::error!(%error, "an index could not be built");
+        }
     }
 }
 
-fn run(shared: &Shared, wanted: &[Arc<Index>], work: &Sender<Work>) -> Result<bool, StoreError> {
+/// Puts the keys of all entries into indexes that are in force; `tell` hears how many of how many. False if it ended
+/// early.
+pub(crate) fn fill(
+    shared: &Shared,
+    wanted: &[Arc<Index>],
+    work: &Sender<Work>,
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<bool, StoreError> {
     let view = &shared.view;
     // From here on each group feeds the new indexes: what is added later need not be visited.
     if !barrier(work) {
@@ -67,6 +77,7 @@ fn run(shared: &Shared, wanted: &[Arc<Index>], work: &Sender<Work>) -> Result<bo
             }
             done += piece.len() as u64;
             wanted.iter().for_each(|index| index.progress.set(done, total));
+            tell(done, total);
         }
     }
     Ok(barrier(work))

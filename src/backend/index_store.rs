@@ -209,6 +209,12 @@ pub trait IndexStore: Send + Sync {
     /// applied before.
     fn set_complete(&self, tree: TreeId, complete: bool) -> Result<(), StoreError>;
 
+    /// Gives a tree the content of another one, which is dropped; it is complete then. Nobody writes to either meanwhile; a reader that goes
+    /// through the tree finds a key that both have all the time.
+    fn replace(&self, tree: TreeId, by: TreeId) -> Result<(), StoreError> {
+        copy_over(self, tree, by)
+    }
+
     /// What the table knows of an entry.
     fn slot(&self, id: EntryId) -> Result<Option<Slot>, StoreError>;
 
@@ -260,3 +266,36 @@ pub trait IndexStore: Send + Sync {
 
 /// An index store that threads share.
 pub type SharedStore = Arc<dyn IndexStore>;
+
+/// [`IndexStore::replace`] key by key.
+pub(crate) fn copy_over<S: IndexStore + ?Sized>(
+    store: &S,
+    tree: TreeId,
+    by: TreeId,
+) -> Result<(), StoreError> {
+    store.set_complete(tree, false)?;
+    let mut batch = Batch::new();
+    for (from, other) in [(by, tree), (tree, by)] {
+        let mut after = Vec::new();
+        loop {
+            let mut piece: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+            store.range(from, &after, None, &mut |key, value| {
+                piece.push((key.to_vec(), value.to_vec()));
+                if piece.len() < 256 { Visit::Continue } else { Visit::Stop }
+            })?;
+            let Some((last, _)) = piece.last() else { break };
+            after.clone_from(last);
+            after.push(0);
+            batch.clear();
+            for (key, value) in &piece {
+                if store.get(other, key, &mut |_| ())? {
+                    continue;
+                }
+                if from == by { batch.put(tree, key, value) } else { batch.remove(tree, key) }
+            }
+            store.apply(&batch)?;
+        }
+    }
+    store.set_complete(tree, true)?;
+    store.drop_tree(by)
+}

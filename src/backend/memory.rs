@@ -178,6 +178,22 @@ impl IndexStore for MemoryStore {
         Ok(())
     }
 
+    fn replace(&self, tree: TreeId, by: TreeId) -> Result<(), StoreError> {
+        let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trees = Vec::clone(&self.trees.load());
+        let new = trees.get_mut(by.0 as usize).and_then(Option::take);
+        let (Some(new), Some(Some(old))) = (new, trees.get_mut(tree.0 as usize)) else {
+            return Err(StoreError::Unwilling("a tree is gone".into()));
+        };
+        *old = Arc::new(Tree {
+            name: old.name.clone(),
+            keys: Arc::clone(&new.keys),
+            is_complete: AtomicBool::new(true),
+        });
+        self.trees.store(Arc::new(trees));
+        Ok(())
+    }
+
     fn slot(&self, id: EntryId) -> Result<Option<Slot>, StoreError> {
         let Some(shard) = self.shard(id) else { return Ok(None) };
         Ok(shard.read().unwrap_or_else(PoisonError::into_inner).get(&id.0).copied())

@@ -20,6 +20,7 @@ mod patch;
 mod pipeline;
 mod plan;
 mod progress;
+mod rebuild;
 mod record;
 mod replay;
 mod sled;
@@ -28,6 +29,7 @@ mod store;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod view;
 
 pub use faulty::FaultyStore;
@@ -37,7 +39,9 @@ pub use index_store::{
 pub use memory::MemoryStore;
 pub use open::{Backend, BackendOptions, BackendStats};
 pub use progress::{StartPhase, StartProgress};
+pub use rebuild::Rebuild;
 pub use sled::SledStore;
+pub use verify::{Difference, VerifyReport};
 
 pub use store::{
     Candidate, Candidates, Change, ChangeError, ChangeKind, ChangeListener, Committed, Edit, EntryCheck,

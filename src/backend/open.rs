@@ -117,14 +117,14 @@ pub struct BackendStats {
 /// The store: the log, the view of it in memory, and the threads that make changes. Dropping it closes it.
 pub struct Backend {
     pub(super) shared: Arc<Shared>,
-    pipeline: Pipeline,
+    pub(super) pipeline: Pipeline,
     checkpoints: Option<Checkpoints>,
-    schema: Arc<SchemaStore>,
+    pub(super) schema: Arc<SchemaStore>,
     recovered: Recovered,
     dataset_id: [u8; 16],
     next_listener: AtomicU64,
     /// Held while the set of indexes changes; the builders' threads.
-    builders: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    pub(super) builders: Mutex<Vec<std::thread::JoinHandle<()>>>,
     is_closed: AtomicBool,
 }
 
@@ -395,7 +395,6 @@ impl TokenStore for Backend {
     }
 
     fn index_states(&self) -> Vec<(String, String)> {
-        let indexes = self.shared.view.indexes.load();
-        indexes.indexes.iter().map(|index| (index.name.clone(), index.progress.to_string())).collect()
+        self.shared.view.indexes.load().states()
     }
 }

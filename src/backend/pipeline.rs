@@ -63,6 +63,8 @@ pub(crate) enum Work {
     Index(Vec<(EntryId, Place, Keys)>),
     /// Tells that everything before is applied.
     Barrier(Sender<()>),
+    /// Done between two groups, when the view's trees agree with each other. Must be quick.
+    Look(Box<dyn FnOnce(&View) + Send>),
 }
 
 /// Counters for `cn=monitor`.
@@ -433,6 +435,11 @@ fn apply_groups(shared: &Shared, work: &Receiver<Work>, notify: &Sender<Arc<Vec<
             }
             Work::Barrier(reached) => {
                 let _ = reached.send(());
+            }
+            Work::Look(look) => {
+                if catch_unwind(AssertUnwindSafe(|| look(&shared.view))).is_err() {
+                    tracing::error!("a look at the view panicked");
+                }
             }
             Work::Group { number, effects, answers, places } => {
                 let applied = places.and_then(|places| applier.apply(effects, &places));

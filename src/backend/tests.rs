@@ -1,5 +1,6 @@
 //! The store as operations use it, against a model, across restarts and under concurrency.
 
+mod administration;
 mod conformance;
 mod start;
 

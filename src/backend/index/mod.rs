@@ -27,7 +27,7 @@ pub(crate) enum Holds {
     Substrings(MatchingRule, usize),
 }
 
-/// How far an index is: entries done and entries to do; ready once `DONE`.
+/// How far an index is: entries done and entries to do; then ready, or given up.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     done: AtomicU64,
@@ -35,15 +35,29 @@ pub(crate) struct Progress {
 }
 
 const READY: u64 = u64::MAX;
+const FAILED: u64 = READY - 1;
 
 impl Progress {
     pub(crate) fn set(&self, done: u64, total: u64) {
         self.total.store(total, Ordering::Relaxed);
-        self.done.store(done.min(READY - 1), Ordering::Relaxed);
+        self.done.store(done.min(FAILED - 1), Ordering::Relaxed);
     }
 
     pub(crate) fn finish(&self) {
         self.done.store(READY, Ordering::Release);
+    }
+
+    pub(crate) fn fail(&self) {
+        self.done.store(FAILED, Ordering::Release);
+    }
+
+    /// The part done, in percent; 0 if it was given up.
+    fn percent(&self) -> u64 {
+        match self.done.load(Ordering::Relaxed) {
+            READY => 100,
+            FAILED => 0,
+            done => (done * 100).checked_div(self.total.load(Ordering::Relaxed)).unwrap_or(0).min(99),
+        }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -56,9 +70,10 @@ impl std::fmt::Display for Progress {
         if self.is_ready() {
             return f.write_str("ready");
         }
-        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
-        let percent = (done * 100).checked_div(total).unwrap_or(0).min(99);
-        write!(f, "building: {percent} %")
+        if self.done.load(Ordering::Relaxed) == FAILED {
+            return f.write_str("degraded");
+        }
+        write!(f, "building: {} %", self.percent())
     }
 }
 
@@ -72,6 +87,8 @@ pub(crate) struct Index {
     pub(crate) holds: Holds,
     pub(crate) tree: TreeId,
     pub(crate) progress: Arc<Progress>,
+    /// It is built to take the place of the index before it that holds the same.
+    pub(crate) is_replacement: bool,
 }
 
 /// The part of a rule's name that its family shares.
@@ -81,6 +98,26 @@ fn family(rule: MatchingRule) -> &'static str {
 }
 
 impl Index {
+    /// Another one that holds the same, in a tree of its own.
+    pub(crate) fn replacement(&self, tree: TreeId) -> Self {
+        Self {
+            name: self.name.clone(),
+            attribute: self.attribute.clone(),
+            holds: self.holds,
+            tree,
+            progress: Arc::default(),
+            is_replacement: true,
+        }
+    }
+
+    /// Whether a name means this index: the attribute's, or `attribute.kind`.
+    pub(crate) fn is_called(&self, attribute: &str, kind: Option<&str>) -> bool {
+        let kinds = self.name.split_once('.').map(|(_, kinds)| kinds).unwrap_or_default();
+        let has = |kind: &str| kinds.split(',').any(|one| one.eq_ignore_ascii_case(kind));
+        self.attribute.eq_ignore_ascii_case(attribute)
+            && kind.is_none_or(|kind| kind.eq_ignore_ascii_case(kinds) || has(kind))
+    }
+
     /// Whether this index has the keys of a rule.
     pub(crate) fn has_keys_of(&self, rule: MatchingRule) -> bool {
         matches!(self.holds, Holds::Values(own) if own == rule || family(own) == family(rule))
@@ -246,6 +283,7 @@ impl IndexSet {
                         holds,
                         tree: index.tree,
                         progress: Arc::clone(&index.progress),
+                        is_replacement: false,
                     }),
                     None => Arc::new(Index {
                         tree: store.tree(&tree_name(attribute, holds))?,
@@ -253,12 +291,43 @@ impl IndexSet {
                         attribute: attribute.to_owned(),
                         holds,
                         progress: Arc::default(),
+                        is_replacement: false,
                     }),
                 };
                 set.add(index, schema);
             }
         }
         Ok(set)
+    }
+
+    /// Just these.
+    pub(crate) fn of_all(indexes: impl IntoIterator<Item = Arc<Index>>, schema: &Schema) -> Self {
+        let mut set = Self::default();
+        indexes.into_iter().for_each(|index| set.add(index, schema));
+        set
+    }
+
+    /// The indexes that this name means (features.md §4.2's attribute, also `attribute.kind`).
+    pub(crate) fn called(&self, name: &str, schema: &Schema) -> Vec<Arc<Index>> {
+        let (attribute, kind) = name.split_once('.').map_or((name, None), |(name, kind)| (name, Some(kind)));
+        let attribute = schema.attribute(attribute).map_or(attribute, |attribute| attribute.name());
+        let is_meant = |index: &&Arc<Index>| !index.is_replacement && index.is_called(attribute, kind);
+        self.indexes.iter().filter(is_meant).cloned().collect()
+    }
+
+    /// Name and state of each index.
+    pub(crate) fn states(&self) -> Vec<(String, String)> {
+        let serving = self.indexes.iter().filter(|index| !index.is_replacement);
+        let state = |index: &Arc<Index>| {
+            let same = |one: &&Arc<Index>| {
+                one.is_replacement && one.attribute == index.attribute && one.holds == index.holds
+            };
+            match self.indexes.iter().find(same) {
+                Some(new) => format!("{}, rebuilding: {} %", index.progress, new.progress.percent()),
+                None => index.progress.to_string(),
+            }
+        };
+        serving.map(|index| (index.name.clone(), state(index))).collect()
     }
 
     fn add(&mut self, index: Arc<Index>, schema: &Schema) {
@@ -410,7 +479,7 @@ fn base_name(description: &[u8]) -> &[u8] {
     description.split(|&octet| octet == b';').next().unwrap_or_default()
 }
 
-fn tree_name(attribute: &str, holds: Holds) -> String {
+pub(crate) fn tree_name(attribute: &str, holds: Holds) -> String {
     match holds {
         Holds::Values(rule) => format!("{attribute}.values.{}", family(rule)),
         Holds::Presence => format!("{attribute}.presence"),
