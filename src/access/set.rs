@@ -187,9 +187,15 @@ impl AccessSet {
         Question { who, key, entry, lookup: self.lookup.as_ref(), schema: &self.schema }
     }
 
-    /// What the ACIs come to; none for who bypasses access control.
+    /// Whether somebody with `monitor-read` looks at `cn=monitor`, where there is nothing but to read.
+    fn is_monitoring(&self, who: &Requester, key: &NormalizedDn) -> bool {
+        who.privileges.has(Privilege::MonitorRead)
+            && NormalizedDn::parse("cn=monitor", &self.schema).is_ok_and(|monitor| monitor.covers(key))
+    }
+
+    /// What the ACIs come to; none for who bypasses access control, or needs no grant here.
     fn profile(&self, who: &Requester, key: &NormalizedDn) -> Option<Arc<Profile>> {
-        if who.privileges.has(Privilege::BypassAcl) {
+        if who.privileges.has(Privilege::BypassAcl) || self.is_monitoring(who, key) {
             return None;
         }
         let at = self.nearest_point(key);

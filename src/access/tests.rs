@@ -501,3 +501,22 @@ fn aci_texts_are_checked_against_holder_and_schema() {
         assert!(error.offset > 0 && error.offset < text.len());
     }
 }
+
+#[test]
+fn who_may_monitor_reads_cn_monitor_and_nothing_else() {
+    let fixture = Fixture::new();
+    let control = guide(&fixture);
+    let set = control.current();
+    let mut who = fixture.who(OTHER);
+    let (monitor, entry) = (
+        fixture.key("cn=Work Queue,cn=monitor"),
+        fixture.entry("cn=Work Queue,cn=monitor", &[("cn", "Work Queue")], &[]),
+    );
+    let (token, token_key) = fixture.token();
+    assert!(!set.visible(&who, &entry, &monitor));
+    who.privileges = who.privileges.with(Privilege::MonitorRead);
+    assert!(set.visible(&who, &entry, &monitor));
+    assert!(set.searchable(&who, &entry, &monitor, &fixture.attributes("(cn=Work Queue)")));
+    assert!(!set.visible(&who, &token, &token_key));
+    assert!(!set.visible(&who, &entry, &fixture.key("cn=config")));
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::unwilling;
 use crate::access::Requester;
+use crate::backend::Backend;
 use crate::config::ConfigStore;
 use crate::entry::StoredEntry;
 use crate::operation::{Directory, VirtualBackend};
@@ -48,6 +49,8 @@ pub struct MonitorSources {
     pub listeners: Vec<(String, Arc<Metrics>)>,
     /// The connections, where somebody keeps them.
     pub connections: Option<Arc<dyn Connections>>,
+    /// The store, where it is one that counts.
+    pub store: Option<Arc<Backend>>,
     /// The access log.
     pub access_log: Option<Arc<AccessLog>>,
     /// When the server started, in milliseconds since 1970.

@@ -1,16 +1,18 @@
 //! The entries of `cn=monitor` (features.md §11). Names are those that monitoring scripts for OpenDJ read.
 
-use std::fmt::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::cn_monitor::CnMonitor;
+use super::cn_monitor::{CnMonitor, ConnectionReport};
 use super::made::made;
-use crate::config::{BackendConfig, Writability};
+use crate::backend::BackendStats;
+use crate::config::{BackendConfig, Listener, ListenerKind, Writability};
 use crate::entry::{EntryBuilder, StoredEntry};
 use crate::operation::Directory;
 use crate::protocol::message::OperationKind;
+use crate::protocol::result::ResultCode;
 use crate::schema::{NormalizedDn, Schema};
-use crate::telemetry::{Metrics, ProcessReport, Totals, disk_space};
+use crate::telemetry::{Metrics, ProcessReport, Totals, disk_space, host};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -90,30 +92,31 @@ impl CnMonitor {
             let class = "ds-connectionhandler-statistics-monitor-entry";
             report.entry(Some(&format!("{name} Statistics")), class, |item| statistics(item, totals));
         }
-        if let Some(connections) = &sources.connections {
+        let connections = sources.connections.as_ref().map(|connections| connections.list());
+        let connections = connections.unwrap_or_default();
+        for listener in config.listeners.iter().filter(|listener| listener.enabled) {
+            report.entry(Some(&listener.name), "ds-connectionhandler-monitor-entry", |item| {
+                handler(item, listener, &connections);
+            });
+        }
+        if sources.connections.is_some() {
             report.entry(Some("Client Connections"), "ds-monitor-entry", |item| {
-                for one in connections.list() {
-                    let mut text = String::with_capacity(200);
-                    // Writing to a String does not fail.
-                    let _ = write!(
-                        text,
-                        "connID=\"{}\" connectTime=\"{}\" source=\"{}\" destination=\"{}\" ldapVersion=\"3\" authDN=\"{}\" \
-                         security=\"{}\" opsInProgress=\"{}\" persistentSearches=\"{}\"",
-                        one.number,
-                        stamp(one.since_ms),
-                        one.from,
-                        one.to,
-                        one.authenticated_dn,
-                        if one.is_secure { "TLS" } else { "none" },
-                        one.in_progress,
-                        one.persistent_searches
-                    );
-                    item.text("connection", &text);
+                for one in &connections {
+                    item.text("connection", &connection_text(one));
                 }
             });
         }
+        let stats = sources.store.as_ref().map(|store| store.stats());
         report.entry(Some("Work Queue"), "ds-monitor-entry", |item| {
+            let sum = |pick: fn(&Totals) -> u64| totals.iter().map(|(_, totals)| pick(totals)).sum();
             item.number("maxWorkQueueCapacity", config.administration.work_queue_capacity as u64);
+            item.number("currentRequestBacklog", stats.as_ref().map_or(0, |stats| stats.waiting));
+            item.number("requestsSubmitted", sum(Totals::initiated));
+            item.number(
+                "requestsInProgress",
+                sum(|totals| totals.initiated().saturating_sub(totals.completed())),
+            );
+            item.number("requestsRejectedDueToQueueFull", sum(busy));
             if let Some(log) = &sources.access_log {
                 item.number("accessLogLinesDropped", log.dropped());
                 item.number("accessLogLinesFailed", log.failed());
@@ -123,13 +126,28 @@ impl CnMonitor {
             let process = ProcessReport::now();
             item.number("availableCPUs", process.processors);
             item.number("residentMemory", process.resident);
+            item.number("peakResidentMemory", process.peak_resident);
+            item.number("dataMemory", process.own_data);
+            item.number("swappedMemory", process.swapped);
             item.number("threads", process.threads);
             item.number("openFiles", process.open_files);
+            item.number("processId", std::process::id().into());
+            let (name, release) = host();
+            item.text("systemName", &name);
             item.text("operatingSystem", std::env::consts::OS);
+            item.text("operatingSystemVersion", &release);
             item.text("architecture", std::env::consts::ARCH);
             item.text("workingDirectory", &sources.config.instance().root().display().to_string());
             item.text("instancePath", &sources.config.instance().root().display().to_string());
         });
+        if let (Some(stats), Some(backend)) = (&stats, config.data()) {
+            report.entry(Some(&format!("{} Storage", backend.id)), "ds-monitor-entry", |item| {
+                storage(item, stats);
+                if let Some(why) = sources.store.as_ref().and_then(|store| store.unwilling()) {
+                    item.text("writesRefused", &why.to_string());
+                }
+            });
+        }
         report.entry(Some("Version"), "ds-monitor-entry", |item| {
             item.text("productName", "ctsd");
             item.text("shortName", "ctsd");
@@ -141,10 +159,13 @@ impl CnMonitor {
         });
         if let Some(backend) = config.data() {
             let directory = sources.config.instance().resolve(&backend.directory);
-            if let Some((free, _)) = disk_space(&directory) {
+            if let Some((free, size)) = disk_space(&directory) {
                 report.entry(Some("Disk Space Monitor"), "ds-monitor-entry", |item| {
                     item.text("disk-dir", &directory.display().to_string());
                     item.number("disk-free", free);
+                    item.number("disk-size", size);
+                    item.number("disk-low-threshold", backend.disk_low_threshold);
+                    item.number("disk-full-threshold", backend.disk_full_threshold);
                     let state = if free < backend.disk_full_threshold {
                         "full"
                     } else if free < backend.disk_low_threshold {
@@ -185,6 +206,75 @@ impl CnMonitor {
                 item.text("need-reindex", &name);
             }
         }
+    }
+}
+
+/// A listener, and who is connected through it.
+fn handler(item: &mut Item<'_>, listener: &Listener, connections: &[ConnectionReport]) {
+    let protocol = match (listener.kind, listener.use_ssl) {
+        (ListenerKind::Ldap, false) => "LDAP",
+        (ListenerKind::Ldap, true) => "LDAPS",
+        (ListenerKind::Administration, _) => "Administration",
+        (ListenerKind::Http, _) => "HTTP",
+    };
+    item.text("ds-connectionhandler-protocol", protocol);
+    for address in &listener.addresses {
+        let address = SocketAddr::new(*address, listener.port);
+        item.text("ds-connectionhandler-listener", &address.to_string());
+    }
+    let own = connections.iter().filter(|one| one.to.port() == listener.port);
+    item.number("ds-connectionhandler-num-connections", own.clone().count() as u64);
+    for one in own {
+        item.text("ds-connectionhandler-connection", &connection_text(one));
+    }
+}
+
+fn connection_text(one: &ConnectionReport) -> String {
+    format!(
+        "connID=\"{}\" connectTime=\"{}\" source=\"{}\" destination=\"{}\" ldapVersion=\"3\" authDN=\"{}\" \
+         security=\"{}\" opsInProgress=\"{}\" persistentSearches=\"{}\"",
+        one.number,
+        stamp(one.since_ms),
+        one.from,
+        one.to,
+        one.authenticated_dn,
+        if one.is_secure { "TLS" } else { "none" },
+        one.in_progress,
+        one.persistent_searches
+    )
+}
+
+/// Requests that were refused because too much waited.
+fn busy(totals: &Totals) -> u64 {
+    let codes = totals.operations.iter().flat_map(|operation| &operation.codes);
+    codes.filter(|(code, _)| *code == ResultCode::BUSY).map(|(_, count)| count).sum()
+}
+
+/// What the data store counts.
+fn storage(item: &mut Item<'_>, stats: &BackendStats) {
+    let log = &stats.log;
+    for (name, value) in [
+        ("entries", stats.entries),
+        ("changesApplied", stats.changes),
+        ("changesRefused", stats.refused),
+        ("changesWaiting", stats.waiting),
+        ("cacheHits", stats.cache_hits),
+        ("cacheMisses", stats.cache_misses),
+        ("cacheOctets", stats.cache_bytes),
+        ("logSegments", log.segments),
+        ("logOctets", log.octets),
+        ("logSegmentsDropped", log.segments_dropped),
+        ("logSegmentsRecycled", log.segments_recycled),
+        ("logGroups", log.groups),
+        ("logLargestGroup", log.largest_group),
+        ("logSyncs", log.syncs),
+        ("logRecordOctets", log.record_octets),
+        ("logWrittenOctets", log.written_octets),
+        ("logFirstSequence", log.first_sequence),
+        ("logLastSequence", log.last_sequence),
+        ("logDurableSequence", log.durable_sequence),
+    ] {
+        item.number(name, value);
     }
 }
 

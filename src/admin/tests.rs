@@ -357,6 +357,7 @@ fn monitor_entries_have_the_names_scripts_read() {
         config: bench.directory.config.clone(),
         listeners: vec![("LDAP Connection Handler".into(), metrics)],
         connections: None,
+        store: None,
         access_log: None,
         started_ms: 1_700_000_000_000 - 93_784_000,
     };
@@ -376,6 +377,11 @@ fn monitor_entries_have_the_names_scripts_read() {
     assert_eq!(values(statistics, "ds-mon-add-operations-total-count"), ["1"]);
     assert_eq!(values(statistics, "ds-mon-resident-time-add-operations-total-time"), ["5"]);
     assert_eq!(values(entry("cn=Disk Space Monitor,cn=monitor"), "disk-state").len(), 1);
+    assert_eq!(values(entry("cn=Work Queue,cn=monitor"), "requestsRejectedDueToQueueFull"), ["0"]);
+    let handler = entry("cn=LDAP Connection Handler,cn=monitor");
+    assert_eq!(values(handler, "ds-connectionhandler-listener"), ["0.0.0.0:1389"]);
+    assert_eq!(values(handler, "ds-connectionhandler-protocol"), ["LDAP"]);
+    assert!(!values(entry("cn=System Information,cn=monitor"), "peakResidentMemory").is_empty());
     for (key, entry) in &entries {
         assert_eq!(*key, NormalizedDn::parse(entry.dn(), &bench.snapshot()).unwrap());
     }

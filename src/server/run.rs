@@ -118,6 +118,7 @@ impl Server {
             config: Arc::clone(&config),
             listeners: vec![("LDAP Connection Handler".to_owned(), Arc::clone(&metrics))],
             connections: Some(Arc::clone(&table) as Arc<dyn Connections>),
+            store: Some(Arc::clone(&backend)),
             access_log: Some(Arc::clone(&access_log)),
             started_ms,
         };

@@ -14,5 +14,5 @@ mod trace;
 pub use access_log::{AccessLog, Moment, RequestDetails, ResponseDetails};
 pub use metrics::{Metrics, OperationTotals, Totals};
 pub use prometheus::{CONTENT_TYPE, Exposition};
-pub use system::{ProcessReport, disk_space};
+pub use system::{ProcessReport, disk_space, host};
 pub use trace::{ErrorLog, StandardError, TraceOptions, start_tracing};
