@@ -162,7 +162,7 @@ impl Engine {
                     self.fill_open(index, open, workload, &mut ended)?;
                 }
                 if ended && !open.backlog.is_empty() {
-                    recorder.unsent(&open.backlog, now);
+                    recorder.unsent(open.backlog.len());
                     open.backlog.clear();
                 }
             } else if starved && !ended {

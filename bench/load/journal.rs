@@ -1,7 +1,7 @@
 //! What was sent and what was acknowledged, so that a later run can hold the server to it.
 //!
 //! Records of 17 octets: a letter, the token's number, its version. Small letters say that a request was sent,
-//! capitals that it succeeded: a(dd), m(odify), d(elete). A request that was refused is written as x.
+//! capitals that it succeeded: a(dd), m(odify), e(xpire: a modify too), d(elete). A request that was refused is written as x.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -43,6 +43,8 @@ pub(crate) struct Known {
     pub(crate) absent: bool,
     /// Whether it may be there.
     pub(crate) present: bool,
+    /// Whether it is the expiry worker's prey.
+    pub(crate) expired: bool,
 }
 
 impl Known {
@@ -63,9 +65,10 @@ pub(crate) fn read(path: &Path) -> std::io::Result<HashMap<u64, Known>> {
         let token = known.entry(seq).or_insert(Known { absent: true, ..Known::default() });
         match record[0] {
             b'a' => *token = Known { sent: Some(version), absent: true, present: true, ..Known::default() },
-            b'm' => token.sent = Some(version),
-            b'A' | b'M' => {
-                *token = Known { acknowledged: Some(version), present: true, ..Known::default() };
+            b'm' | b'e' => token.sent = Some(version),
+            b'A' | b'M' | b'E' => {
+                let expired = record[0] == b'E';
+                *token = Known { acknowledged: Some(version), present: true, expired, ..Known::default() };
             }
             b'd' => token.absent = true,
             b'D' => *token = Known { absent: true, ..Known::default() },

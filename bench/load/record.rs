@@ -1,6 +1,6 @@
 //! Latencies and errors of a phase, and how they are shown.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use hdrhistogram::Histogram;
@@ -111,8 +111,8 @@ impl Recorder {
     }
 
     /// Operations of the open loop that were due and could not even be sent.
-    pub(crate) fn unsent(&mut self, due: &VecDeque<u64>, _now: u64) {
-        self.unsent += due.len() as u64;
+    pub(crate) fn unsent(&mut self, count: usize) {
+        self.unsent += count as u64;
     }
 
     pub(crate) fn unanswered(&mut self, count: usize) {

@@ -116,7 +116,7 @@ impl Workload {
             live.clear();
             for (seq, known) in journal::read(path)? {
                 next_seq = next_seq.max(seq + 1);
-                if known.present && !known.absent && known.sent.is_none() {
+                if known.present && !known.absent && !known.expired && known.sent.is_none() {
                     let version = known.acknowledged.unwrap_or_default();
                     live.push_back(Token { version, ..Token::new(seq) });
                 }
@@ -304,7 +304,7 @@ impl Workload {
                 };
                 self.requests.put_modify(out, id, &op.token, op.version, expiry, now);
                 let version = if self.options.short_modify { op.token.version } else { op.version };
-                self.journal.note(b'm', seq, version);
+                self.journal.note(if op.expires { b'e' } else { b'm' }, seq, version);
             }
             Kind::Read => self.requests.put_read(out, id, seq),
             Kind::QueryUser => self.requests.put_query_user(out, id, seq),
@@ -366,7 +366,7 @@ impl Workload {
                     if !self.options.short_modify {
                         token.version = version;
                     }
-                    self.journal.note(b'M', token.seq, token.version);
+                    self.journal.note(if expires { b'E' } else { b'M' }, token.seq, token.version);
                     outcome = self.read_back(&mut token, controls);
                 } else {
                     self.journal.note(b'x', token.seq, 0);
