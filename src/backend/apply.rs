@@ -45,6 +45,7 @@ impl Applier {
         for (effect, record) in effects.iter().zip(places) {
             self.one(&indexes, effect, record);
         }
+        self.marks.place = places.last().map_or(self.marks.place, |last| last.record);
         self.batch.marks = Some(self.marks);
         self.view.store.apply(&self.batch)?;
         self.view.growth.add(places.iter().map(|place| u64::from(place.record.len)).sum());
@@ -77,7 +78,7 @@ impl Applier {
             next_id: self.marks.next_id.max(effect.id.0 + 1),
             oseq: self.marks.oseq.max(effect.oseq),
             csn: self.marks.csn.max(effect.csn.to_bytes()),
-            place: record.record,
+            place: self.marks.place,
         };
         let (before, after) = (effect.before.as_deref(), effect.after.as_deref());
         indexes.changes(effect.id, before, after, &mut self.add, &mut self.remove);

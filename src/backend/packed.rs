@@ -503,6 +503,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn what_is_dumped_in_pieces_is_loaded(
             before in proptest::collection::vec((key(), 0_u8..9), 0..600),

@@ -22,7 +22,7 @@ const CHUNK: usize = 512 << 10;
 const SYNC_STEP: u64 = 8 << 20;
 /// A checkpoint is due once the log has grown by so many times the last checkpoint's size: what checkpoints write stays a
 /// small part of what the log writes, however much is live.
-const SIZE_FACTOR: u64 = 4;
+const SIZE_FACTOR: u64 = 8;
 
 /// Counts what the log grows by, and wakes the taker when a checkpoint is due.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use super::super::index_store::{EntryId, Slot, Visit};
 use super::*;
+use crate::log::Disk;
 
 /// All that the trees hold.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,15 +35,10 @@ fn contents(backend: &Backend) -> Contents {
 
 /// What the log alone makes of the trees, and where the sequencer would go on.
 fn from_log(disks: &Disks, indexes: Vec<IndexConfig>) -> Contents {
+    let id = disks.home.contents("dataset-id").unwrap();
     let disks = Disks { home: MemDisk::new(), log: disks.log.after_crash(Unsynced::Kept), index: None };
-    // The data-set id must be the same.
-    let id = disks.log.contents("00000001.seg").map(|bytes| bytes[16..32].to_vec()).unwrap();
-    let mut file = b"ctsd-set\0\0\0\x01".to_vec();
-    file.extend(id);
-    file.extend(crc32c::crc32c(&file).to_be_bytes());
-    use crate::log::Disk;
-    disks.home.create_zeroed("dataset-id", 32).unwrap();
-    disks.home.scribble("dataset-id", 0, &file);
+    disks.home.create_zeroed("dataset-id", id.len() as u64).unwrap();
+    disks.home.scribble("dataset-id", 0, &id);
     let mut options = Disks::options(indexes);
     options.checkpoint_bytes = 0;
     contents(&disks.open_with(&options, None).unwrap())
@@ -91,7 +87,6 @@ fn change(backend: &Backend, round: u32) {
 }
 
 fn names_of(disk: &MemDisk) -> Vec<String> {
-    use crate::log::Disk;
     disk.list()
         .unwrap()
         .into_iter()
@@ -400,5 +395,62 @@ fn a_store_that_fails_takes_no_more_and_loses_nothing() {
         for id in taken {
             assert!(backend.get(&key(&token_dn(&id))).unwrap().is_some());
         }
+    }
+}
+
+/// Writes every entry anew, so that nothing before is live.
+fn touch_all(backend: &Backend, value: &str) {
+    for dn in search(backend, SUFFIX, Scope::Subtree, "(objectClass=*)") {
+        let name = if dn.starts_with("coreTokenId") { "coreTokenString01" } else { "description" };
+        modify(backend, &dn, name, Some(value)).unwrap();
+    }
+}
+
+#[test]
+fn what_was_kept_may_point_into_segments_that_are_gone() {
+    for index in [None, Some(Arc::new(tempfile::tempdir().unwrap()))] {
+        let disks = Disks { index: index.clone(), ..Disks::default() };
+        let options = BackendOptions { segment_bytes: 64 << 10, ..quiet() };
+        let backend = disks.open_with(&options, None).unwrap();
+        add_base(&backend);
+        change(&backend, 0);
+        let blob = "x".repeat(5000);
+        for number in 0..16 {
+            add_token(&backend, &format!("large{number}"), &[("coreTokenString10", &blob)]).unwrap();
+        }
+        backend.checkpoint().unwrap();
+        let early = backend.last_sequence();
+        drop(backend);
+        let kept = tempfile::tempdir().unwrap();
+        index.iter().for_each(|index| copy(index.path(), kept.path()));
+        let home = disks.home.after_crash(Unsynced::Lost);
+        let backend = disks.open_with(&options, None).unwrap();
+        touch_all(&backend, "again");
+        change(&backend, 1);
+        let log = &backend.shared.view.log;
+        log.drop_oldest(1).unwrap();
+        assert!(log.first_sequence() <= early + 1);
+        let with_kept = |disks: &Disks| {
+            let index = index.as_ref().map(|_| {
+                let index = tempfile::tempdir().unwrap();
+                copy(kept.path(), index.path());
+                Arc::new(index)
+            });
+            let log = disks.log.after_crash(Unsynced::Lost);
+            Disks { home: home.after_crash(Unsynced::Lost), log, index }
+        };
+        let replayed = check_start(&with_kept(&disks), &options);
+        assert_eq!(replayed, backend.last_sequence() - early);
+        // Once the log begins later than what was kept, that is of no use.
+        touch_all(&backend, "once more");
+        touch_all(&backend, "and again");
+        let first =
+            log.segments().iter().map(|segment| segment.first_sequence).rfind(|&first| first > early + 1);
+        while log.first_sequence() < first.unwrap() {
+            log.drop_oldest(log.segments()[0].number).unwrap();
+        }
+        touch_all(&backend, "for the last time");
+        let replayed = check_start(&with_kept(&disks), &options);
+        assert_eq!(replayed, backend.last_sequence() + 1 - log.first_sequence());
     }
 }

@@ -1,0 +1,351 @@
+//! How long a start takes, what a token costs in memory, and how the index stores compare.
+//!
+//! `fill` makes a store of tokens through the backend's own door and ends cleanly or not at all; `open` opens it in a new
+//! process and says how long that took.
+
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing, missing_docs)]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use ctsd::backend::{
+    Backend, BackendOptions, Change, ChangeError, ChangeKind, Committed, Edit, IndexConfig, IndexType,
+    NewEntry, TokenStore, Verdict,
+};
+use ctsd::clock::SystemClock;
+use ctsd::config::IndexStoreKind;
+use ctsd::entry::{EntryBuilder, EntryUuid, PreparedModifications, StoredEntry};
+use ctsd::protocol::message::ModifyOperation;
+use ctsd::protocol::result::LdapResult;
+use ctsd::schema::{NormalizedDn, Schema, SchemaStore};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const SUFFIX: &str = "dc=cts,dc=example,dc=com";
+const EQUALITY: &[&str] = &[
+    "objectClass",
+    "entryUUID",
+    "etag",
+    "coreTokenUserId",
+    "coreTokenString01",
+    "coreTokenString02",
+    "coreTokenString03",
+    "coreTokenString08",
+    "coreTokenString09",
+    "coreTokenString10",
+    "coreTokenString14",
+    "coreTokenString15",
+    "coreTokenInteger01",
+    "coreTokenInteger02",
+    "coreTokenDate03",
+    "coreTokenDate04",
+    "coreTokenDate05",
+    "coreTokenMultiString01",
+];
+const ORDERING: &[&str] = &["coreTokenExpirationDate", "coreTokenDate01", "coreTokenDate02"];
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// The store's directory.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where the trees live.
+    #[arg(long, value_enum, default_value_t = Store::Memory)]
+    index_store: Store,
+    /// Octets of the entry cache.
+    #[arg(long, default_value_t = 64 << 20)]
+    cache: usize,
+    #[command(subcommand)]
+    what: What,
+    /// Given by cargo.
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Store {
+    Memory,
+    Sled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum End {
+    /// The store is closed.
+    Clean,
+    /// The process aborts.
+    Kill,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Adds tokens and changes some.
+    Fill {
+        /// How many.
+        #[arg(long, default_value_t = 100_000)]
+        tokens: u64,
+        /// Changes afterwards.
+        #[arg(long, default_value_t = 50_000)]
+        changes: u64,
+        /// As many again while one checkpoint after the other is taken.
+        #[arg(long)]
+        stall: bool,
+        #[arg(long, value_enum, default_value_t = End::Clean)]
+        end: End,
+    },
+    /// Opens the store and looks at it.
+    Open {
+        #[arg(long, value_enum, default_value_t = End::Clean)]
+        end: End,
+    },
+}
+
+fn digits(seq: u64) -> String {
+    format!("{:020}", seq.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn dn(seq: u64) -> String {
+    format!("coreTokenId={},ou=famrecords,ou=openam-session,ou=tokens,{SUFFIX}", digits(seq))
+}
+
+fn time(second: u64) -> String {
+    let (day, rest) = (second / 86_400 % 28 + 1, second % 86_400);
+    format!("202607{day:02}{:02}{:02}{:02}.{:03}Z", rest / 3600, rest / 60 % 60, rest % 60, second % 997 + 1)
+}
+
+fn noise(seq: u64) -> Vec<u8> {
+    let mut state = seq | 1;
+    let mut out = Vec::with_capacity(4096);
+    while out.len() < 4096 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.extend_from_slice(&state.to_le_bytes());
+    }
+    out
+}
+
+struct Filler {
+    backend: Arc<Backend>,
+    schema: Arc<Schema>,
+}
+
+struct Touch {
+    schema: Arc<Schema>,
+    seq: u64,
+}
+
+impl Edit for Touch {
+    fn decide(&mut self, current: &Arc<StoredEntry>) -> Result<Option<Verdict>, LdapResult> {
+        let mut prepared = PreparedModifications::default();
+        let (when, object) = (time(self.seq * 7), noise(self.seq + 1));
+        for (name, value) in [
+            ("coreTokenExpirationDate", when.as_bytes()),
+            ("coreTokenString01", when.as_bytes()),
+            ("coreTokenDate02", when.as_bytes()),
+            ("coreTokenObject", &object),
+        ] {
+            prepared
+                .push(ModifyOperation::Replace, name, std::iter::once(value), &self.schema)
+                .expect("modifications");
+        }
+        let edited = prepared.apply(current, false).expect("the token changes");
+        Ok(edited.map(|edited| Verdict {
+            user: edited.user,
+            operational: edited.operational,
+            effects: edited.effects,
+        }))
+    }
+}
+
+impl Filler {
+    fn entry(&self, dn: &str, seq: u64, attributes: &[(&str, &[u8])]) -> NewEntry {
+        let mut builder = EntryBuilder::new();
+        for (name, value) in attributes {
+            builder.put(name, value, &self.schema);
+        }
+        builder.complete_classes(&self.schema);
+        let (user, operational) = builder.encode();
+        let mut uuid = [0x5a; 16];
+        uuid[..8].copy_from_slice(&seq.wrapping_mul(0xd6e8_feb8_6659_fd93).to_be_bytes());
+        NewEntry { dn: dn.into(), uuid: EntryUuid::v4(uuid), user, operational }
+    }
+
+    fn token(&self, seq: u64) -> (NormalizedDn, ChangeKind) {
+        let (dn, id) = (dn(seq), digits(seq));
+        let user = format!("id=user{:05},ou=user,dc=openam,dc=example,dc=com", seq % 100_000);
+        let handle =
+            format!("shandle:AQIC5wM2LY4SfcwmVdbgTX-9WwyUHvhqc-6qVkYbGP8aVgI._AAJTSQACMDE.{id}.AAIxMA.._");
+        let session = format!("{id}-1234567890");
+        let (expiry, object) = (time(seq), noise(seq));
+        let entry = self.entry(
+            &dn,
+            seq,
+            &[
+                ("objectClass", b"frCoreToken"),
+                ("coreTokenId", id.as_bytes()),
+                ("coreTokenType", b"SESSION"),
+                ("coreTokenExpirationDate", expiry.as_bytes()),
+                ("coreTokenUserId", user.as_bytes()),
+                ("coreTokenString01", expiry.as_bytes()),
+                ("coreTokenString02", session.as_bytes()),
+                ("coreTokenString03", handle.as_bytes()),
+                ("coreTokenString08", b"/customers"),
+                ("coreTokenString11", b"/customers"),
+                ("coreTokenString13", b"VALID"),
+                ("coreTokenString14", user.as_bytes()),
+                ("coreTokenDate01", expiry.as_bytes()),
+                ("coreTokenDate02", expiry.as_bytes()),
+                ("coreTokenObject", &object),
+            ],
+        );
+        (self.key(&dn), ChangeKind::Add { entry, check: None })
+    }
+
+    fn key(&self, dn: &str) -> NormalizedDn {
+        NormalizedDn::parse(dn, &self.schema).expect("a DN")
+    }
+
+    /// Submits changes, 64 at a time, and tells rate and latencies.
+    fn run(&self, what: &str, count: u64, make: impl Fn(u64) -> (NormalizedDn, ChangeKind)) {
+        let (sender, receiver) = mpsc::channel::<(Duration, Result<Committed, ChangeError>)>();
+        let (mut sent, mut latencies) = (0, Vec::new());
+        let began = Instant::now();
+        while (latencies.len() as u64) < count {
+            while sent < count && sent - (latencies.len() as u64) < 64 {
+                let (target, kind) = make(sent);
+                let (sender, start) = (sender.clone(), Instant::now());
+                let done = Box::new(move |result| {
+                    let _ = sender.send((start.elapsed(), result));
+                });
+                self.backend.submit(Change { target, kind, done });
+                sent += 1;
+            }
+            let (latency, result) = receiver.recv().expect("an answer");
+            result.expect("the change is made");
+            latencies.push(latency);
+        }
+        let took = began.elapsed();
+        latencies.sort_unstable();
+        let at = |part: f64| latencies[((latencies.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+        println!(
+            "{what}: {count} in {:.1} s, {:.0}/s, latency ms p50 {:.2} p99 {:.2} p99.9 {:.2} max {:.2}",
+            took.as_secs_f64(),
+            count as f64 / took.as_secs_f64(),
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(1.0)
+        );
+    }
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+fn show(backend: &Backend) {
+    let entries = backend.entries();
+    let mut memory = backend.memory();
+    memory.sort_by_key(|(_, octets)| std::cmp::Reverse(*octets));
+    let sum: u64 = memory.iter().map(|(_, octets)| octets).sum();
+    let each = |octets: u64| octets as f64 / entries.max(1) as f64;
+    println!(
+        "{entries} entries, trees {:.1} MB, {:.0} octets a token, resident {:.1} MB",
+        sum as f64 / 1e6,
+        each(sum),
+        resident() as f64 / 1e6
+    );
+    for (name, octets) in memory.iter().filter(|(_, octets)| each(*octets) >= 1.0) {
+        println!("  {:>7.1}  {name}", each(*octets));
+    }
+}
+
+fn main() {
+    let options = Options::parse();
+    let schema = Arc::new(SchemaStore::builtin(true));
+    let clock = Arc::new(SystemClock::new());
+    let mut store = BackendOptions::new(&options.dir, vec![SUFFIX.into()], clock, Arc::clone(&schema));
+    store.cache_bytes = options.cache;
+    store.index_store = match options.index_store {
+        Store::Memory => IndexStoreKind::Memory,
+        Store::Sled => IndexStoreKind::Sled,
+    };
+    let index = |kind| {
+        move |name: &&str| IndexConfig { attribute: (*name).into(), types: vec![kind], substring_length: 6 }
+    };
+    let equality = EQUALITY.iter().map(index(IndexType::Equality));
+    store.indexes = equality.chain(ORDERING.iter().map(index(IndexType::Ordering))).collect();
+    let began = Instant::now();
+    let backend = Arc::new(Backend::open(&store).expect("the store opens"));
+    let took = began.elapsed();
+    let filler = Filler { backend: Arc::clone(&backend), schema: schema.current() };
+    let end = match options.what {
+        What::Open { end } => {
+            let found = backend.recovered();
+            println!(
+                "ready in {:.2} s: {} records of {} and {:.1} MB of log read",
+                took.as_secs_f64(),
+                found.records,
+                found.last_sequence,
+                found.octets as f64 / 1e6
+            );
+            show(&backend);
+            end
+        }
+        What::Fill { tokens, changes, stall, end } => {
+            let above = [
+                "",
+                "ou=tokens,",
+                "ou=openam-session,ou=tokens,",
+                "ou=famrecords,ou=openam-session,ou=tokens,",
+            ];
+            for (number, above) in above.iter().enumerate() {
+                let dn = format!("{above}{SUFFIX}");
+                let class: &[u8] = if number == 0 { b"domain" } else { b"organizationalUnit" };
+                let entry = filler.entry(&dn, u64::MAX - number as u64, &[("objectClass", class)]);
+                filler.run("add", 1, |_| {
+                    (filler.key(&dn), ChangeKind::Add { entry: entry.clone(), check: None })
+                });
+            }
+            filler.run("add", tokens, |seq| filler.token(seq));
+            show(&backend);
+            let touch = |number: u64| {
+                let seq = number.wrapping_mul(0x2545_f491_4f6c_dd1d) % tokens;
+                let edit = Touch { schema: Arc::clone(&filler.schema), seq: seq + number };
+                (filler.key(&dn(seq)), ChangeKind::Modify(Box::new(edit)))
+            };
+            filler.run("modify", changes, touch);
+            if stall {
+                let stop = AtomicBool::new(false);
+                std::thread::scope(|scope| {
+                    let taker = scope.spawn(|| {
+                        let mut times = Vec::new();
+                        while !stop.load(Ordering::Relaxed) {
+                            let began = Instant::now();
+                            backend.checkpoint().expect("a checkpoint");
+                            times.push(began.elapsed().as_secs_f64());
+                        }
+                        times
+                    });
+                    filler.run("modify while checkpoints are taken", changes, touch);
+                    stop.store(true, Ordering::Relaxed);
+                    println!("checkpoints took s: {:.2?}", taker.join().expect("no panic"));
+                });
+            }
+            show(&backend);
+            end
+        }
+    };
+    if end == End::Kill {
+        std::process::abort();
+    }
+    let began = Instant::now();
+    backend.close();
+    println!("closed in {:.2} s", began.elapsed().as_secs_f64());
+}
