@@ -275,11 +275,11 @@ impl Workload {
             self.reaper.deleting += 1;
             return Next::Send(Op::new(Kind::ReapDelete, Token::new(seq)));
         }
-        if self.reaper.done {
-            return Next::Done;
-        }
         if self.reaper.reading || self.reaper.deleting > 0 || !self.reaper.found.is_empty() {
             return Next::Wait;
+        }
+        if self.reaper.done {
+            return Next::Done;
         }
         self.reaper.reading = true;
         Next::Send(Op::new(Kind::ReapPage, Token::new(0)))
