@@ -17,3 +17,6 @@ pub mod access {}
 
 #[doc = include_str!("rfc.md")]
 pub mod rfc {}
+
+#[doc = include_str!("operations.md")]
+pub mod operations {}

@@ -2,7 +2,7 @@
 
 use ctsd::protocol::result::ResultCode;
 
-use super::fixture::{Client, Fixture, Heard, PATIENCE, compare, persistent_search};
+use super::fixture::{Client, Fixture, Heard, PATIENCE, bind, compare, persistent_search};
 
 #[test]
 fn at_shutdown_everybody_gets_a_notice_and_the_port_closes() {
@@ -29,11 +29,8 @@ fn at_shutdown_everybody_gets_a_notice_and_the_port_closes() {
 fn at_shutdown_what_was_asked_is_answered_before_the_notice() {
     let mut fixture = Fixture::start();
     let mut client = fixture.client();
-    client.send(&super::fixture::written(1, |out, id| {
-        // Its answer takes a while: the password is hashed.
-        let password = super::fixture::PASSWORD.as_bytes();
-        ctsd::protocol::request::bind(out, id, super::fixture::ROOT_DN, password, &[]);
-    }));
+    // Its answer takes a while: the password is hashed.
+    client.send(&bind(1));
     client.send(&compare(2));
     assert!(matches!(client.hear(), Heard::Result(1, ResultCode::SUCCESS)));
     assert!(matches!(client.hear(), Heard::Result(2, _)));
@@ -46,12 +43,16 @@ fn at_shutdown_what_was_asked_is_answered_before_the_notice() {
 #[test]
 fn who_idles_too_long_gets_a_notice_but_not_who_listens() {
     let fixture = Fixture::start();
-    fixture.configure("cn=config", "ds-cfg-idle-time-limit", &["1 s"]);
-    // Anonymous, so that the limit holds: a root user has none.
-    let mut idle = fixture.client();
+    let user = "cn=Directory Manager,cn=Root DNs,cn=config";
+    fixture.configure(user, "ds-rlim-idle-time-limit", &["1"]);
+    // Both requests at once: the limit begins with the bind.
     let mut listening = fixture.client();
-    listening.bind(1);
-    listening.send(&persistent_search(2));
+    let mut both = bind(1);
+    both.extend_from_slice(&persistent_search(2));
+    listening.send(&both);
+    assert_eq!(listening.result(1), ResultCode::SUCCESS);
+    let mut idle = fixture.client();
+    idle.bind(1);
     let heard = idle.all();
     assert!(
         matches!(&heard[..], [Heard::Notice(ResultCode::ADMIN_LIMIT_EXCEEDED, text)] if text.contains("idle")),

@@ -243,7 +243,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub(crate) fn bind(&mut self, id: i32) {
-        self.send(&written(id, |out, id| request::bind(out, id, ROOT_DN, PASSWORD.as_bytes(), &[])));
+        self.send(&bind(id));
         assert_eq!(self.result(id), ResultCode::SUCCESS);
     }
 }
@@ -270,6 +270,10 @@ pub(crate) fn written(id: i32, write: impl FnOnce(&mut BytesMut, MessageId)) -> 
 pub(crate) fn heartbeat(id: i32) -> BytesMut {
     let search = Search { attributes: &["1.1"], ..Search::base("") };
     written(id, |out, id| request::search(out, id, &search, &[]))
+}
+
+pub(crate) fn bind(id: i32) -> BytesMut {
+    written(id, |out, id| request::bind(out, id, ROOT_DN, PASSWORD.as_bytes(), &[]))
 }
 
 /// A request that is answered by its result alone.
