@@ -1,14 +1,101 @@
 //! Making the view show what is durable.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam::channel::{Receiver, Sender};
 
 use super::StoreError;
-use super::execute::Effect;
+use super::execute::{Effect, Extra, Moved};
 use super::index::{IndexSet, Keys};
 use super::index_store::{Batch, EntryId, Marks, Slot};
-use super::store::Committed;
+use super::memory::IdMap;
+use super::pipeline::{Shared, Told, Work, tell};
+use super::store::{ChangeError, Committed};
 use super::view::View;
 use crate::log::{Place, RecordPlace};
+
+/// The applier's thread.
+pub(crate) fn apply_groups(shared: &Shared, work: &Receiver<Work>, notify: &Sender<Arc<Vec<Committed>>>) {
+    let mut applier = Applier::new(Arc::clone(&shared.view));
+    for item in work {
+        match item {
+            Work::Index(chunk) => {
+                if let Err(error) = applier.index(&chunk) {
+                    tracing::error!(%error, "an index cannot be built");
+                }
+            }
+            Work::Barrier(reached) => {
+                let _ = reached.send(());
+            }
+            Work::Look(look) => {
+                if catch_unwind(AssertUnwindSafe(|| look(&shared.view))).is_err() {
+                    tracing::error!("a look at the view panicked");
+                }
+            }
+            Work::Group { number, effects, extras, answers, asks, places } => {
+                let moved = extras.iter().filter(|extra| extra.moved.is_some()).count() as u64;
+                let applied = places.and_then(|places| applier.apply(effects, &extras, &places));
+                let listeners = shared.listeners.load();
+                if let Ok(committed) = &applied {
+                    shared.counters.changes.fetch_add(committed.len() as u64, Ordering::Relaxed);
+                    if !committed.is_empty() {
+                        for (_, listener) in listeners.iter() {
+                            if catch_unwind(AssertUnwindSafe(|| listener.applied(committed))).is_err() {
+                                tracing::error!("a listener panicked");
+                            }
+                        }
+                    }
+                } else if let Err(error) = &applied {
+                    // The records may be in the log: the view no longer tells what is there.
+                    if !matches!(error, StoreError::Unwilling(_)) {
+                        shared.poison(error.to_string());
+                    }
+                }
+                shared.applied.store(number, Ordering::Release);
+                if applied.is_ok() {
+                    shared.counters.moved.fetch_add(moved, Ordering::Relaxed);
+                }
+                for ask in asks {
+                    let shown = applied.as_ref().map(|_| shared.view.store.applied());
+                    let _ = ask.send(shown.map_err(Clone::clone));
+                }
+                for (told, done) in answers {
+                    let result = match (told, &applied) {
+                        (Told::Result(result), _) => result,
+                        (Told::Effect(number), Ok(committed)) => {
+                            committed.get(number).cloned().ok_or_else(|| {
+                                ChangeError::Store(StoreError::Corrupt("an effect is missing".into()))
+                            })
+                        }
+                        (Told::Effect(_), Err(error)) => Err(ChangeError::Store(error.clone())),
+                    };
+                    tell(done, result);
+                }
+                if let Ok(committed) = applied
+                    && !listeners.is_empty()
+                    && !committed.is_empty()
+                {
+                    let _ = notify.send(committed);
+                }
+            }
+        }
+    }
+}
+
+/// The notifier's thread.
+pub(crate) fn notify_groups(shared: &Shared, groups: &Receiver<Arc<Vec<Committed>>>) {
+    for group in groups {
+        for committed in group.iter() {
+            for (_, listener) in shared.listeners.load().iter() {
+                if catch_unwind(AssertUnwindSafe(|| listener.notify(committed))).is_err() {
+                    tracing::error!("a listener panicked");
+                }
+            }
+        }
+    }
+}
 
 /// The applier's state: buffers that are used again.
 pub(crate) struct Applier {
@@ -17,12 +104,26 @@ pub(crate) struct Applier {
     marks: Marks,
     add: Keys,
     remove: Keys,
+    /// Where the group's entries are so far; none of those that are gone.
+    placed: IdMap<Option<Place>>,
+    /// Places that the group gives and takes.
+    come: Vec<Place>,
+    go: Vec<Place>,
 }
 
 impl Applier {
     pub(crate) fn new(view: Arc<View>) -> Self {
         let (_, marks) = view.store.stand();
-        Self { view, batch: Batch::new(), marks, add: Keys::default(), remove: Keys::default() }
+        Self {
+            view,
+            batch: Batch::new(),
+            marks,
+            add: Keys::default(),
+            remove: Keys::default(),
+            placed: IdMap::default(),
+            come: Vec::new(),
+            go: Vec::new(),
+        }
     }
 
     /// Applies a group's effects, given where their records are. An entry is in the table before it has its name and its
@@ -31,23 +132,34 @@ impl Applier {
     pub(crate) fn apply(
         &mut self,
         effects: Vec<Effect>,
+        extras: &[Extra],
         places: &[RecordPlace],
     ) -> Result<Arc<Vec<Committed>>, StoreError> {
-        if effects.len() != places.len() {
+        if effects.len() + extras.len() != places.len() {
             return Err(StoreError::Corrupt(format!(
                 "{} changes have {} records",
-                effects.len(),
+                effects.len() + extras.len(),
                 places.len()
             )));
         }
         let indexes = self.view.indexes.load_full();
         self.batch.clear();
-        for (effect, record) in effects.iter().zip(places) {
-            self.one(&indexes, effect, record);
+        self.placed.clear();
+        self.come.clear();
+        self.go.clear();
+        let (mut changes, mut others) = (effects.iter(), extras.iter().peekable());
+        for (number, record) in places.iter().enumerate() {
+            if let Some(extra) = others.next_if(|extra| extra.record == number) {
+                self.extra(extra, record)?;
+            } else if let Some(effect) = changes.next() {
+                self.one(&indexes, effect, record)?;
+            }
         }
         self.marks.place = places.last().map_or(self.marks.place, |last| last.record);
         self.batch.marks = Some(self.marks);
+        self.view.space.come(self.come.iter().copied());
         self.view.store.apply(&self.batch)?;
+        self.view.space.go(self.go.iter().copied());
         self.view.growth.add(places.iter().map(|place| u64::from(place.record.len)).sum());
         if let Some(last) = places.last() {
             self.view.shows(last.record);
@@ -71,7 +183,32 @@ impl Applier {
         Ok(Arc::new(committed.collect()))
     }
 
-    fn one(&mut self, indexes: &IndexSet, effect: &Effect, record: &RecordPlace) {
+    /// Keeps account of an entry's place.
+    fn place(&mut self, id: EntryId, is_new: bool, place: Option<Place>) -> Result<(), StoreError> {
+        let before = match self.placed.insert(id.0, place) {
+            Some(before) => before,
+            None if is_new => None,
+            None => self.view.store.slot(id)?.map(|slot| slot.place),
+        };
+        self.go.extend(before);
+        self.come.extend(place);
+        Ok(())
+    }
+
+    fn extra(&mut self, extra: &Extra, record: &RecordPlace) -> Result<(), StoreError> {
+        self.batch.applied = extra.sequence;
+        self.marks.place = record.record;
+        let Some(Moved { id, image, slot }) = extra.moved else { return Ok(()) };
+        let Some(place) = image.place(record) else { return Ok(()) };
+        self.place(id, false, Some(place))?;
+        self.view.cache.moved(id, slot.place, place);
+        self.batch.slot(id, Slot { place, ..slot });
+        Ok(())
+    }
+
+    fn one(&mut self, indexes: &IndexSet, effect: &Effect, record: &RecordPlace) -> Result<(), StoreError> {
+        let place = effect.image.place(record).filter(|_| effect.after.is_some());
+        self.place(effect.id, effect.before.is_none(), place)?;
         let batch = &mut self.batch;
         batch.applied = effect.sequence;
         self.marks = Marks {
@@ -82,7 +219,7 @@ impl Applier {
         };
         let (before, after) = (effect.before.as_deref(), effect.after.as_deref());
         indexes.changes(effect.id, before, after, &mut self.add, &mut self.remove);
-        match (effect.image.place(record), &effect.after) {
+        match (place, &effect.after) {
             (Some(place), Some(entry)) => {
                 self.view.cache.put(effect.id, place, Arc::clone(entry));
                 batch.slot(effect.id, Slot { place, parent: effect.parent, children: effect.children });
@@ -101,6 +238,7 @@ impl Applier {
         }
         self.add.iter().for_each(|(tree, key)| batch.put(tree, key, &[]));
         self.remove.iter().for_each(|(tree, key)| batch.remove(tree, key));
+        Ok(())
     }
 
     /// Puts keys into indexes that are being built, unless the entry has changed since they were made: then they are made

@@ -116,6 +116,16 @@ impl Cache {
         shard.lines.push(Line { id: id.0, place, entry, used: AtomicBool::new(false) });
     }
 
+    /// Tells that the same version is at another place now.
+    pub(crate) fn moved(&self, id: EntryId, from: Place, to: Place) {
+        let Some(shard) = self.shard(id) else { return };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(at) = shard.at.get(&id.0).copied() else { return };
+        if let Some(line) = shard.lines.get_mut(at).filter(|line| line.place == from) {
+            line.place = to;
+        }
+    }
+
     /// Drops an entry.
     pub(crate) fn forget(&self, id: EntryId) {
         if let Some(shard) = self.shard(id) {
@@ -173,7 +183,11 @@ mod tests {
         assert!(cache.get(EntryId(1), place(2)).is_none());
         cache.put(EntryId(1), place(2), entry());
         assert!(cache.get(EntryId(1), place(2)).is_some());
+        cache.moved(EntryId(1), place(1), place(3));
+        assert!(cache.get(EntryId(1), place(3)).is_none());
+        cache.moved(EntryId(1), place(2), place(3));
+        assert!(cache.get(EntryId(1), place(3)).is_some());
         cache.forget(EntryId(1));
-        assert!(cache.get(EntryId(1), place(2)).is_none());
+        assert!(cache.get(EntryId(1), place(3)).is_none());
     }
 }

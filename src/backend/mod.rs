@@ -20,10 +20,13 @@ mod patch;
 mod pipeline;
 mod plan;
 mod progress;
+mod purge;
 mod rebuild;
 mod record;
 mod replay;
+mod shared;
 mod sled;
+mod space;
 mod start;
 mod store;
 mod stream;
@@ -39,8 +42,10 @@ pub use index_store::{
 pub use memory::MemoryStore;
 pub use open::{Backend, BackendOptions, BackendStats};
 pub use progress::{StartPhase, StartProgress};
+pub use purge::{PurgeHold, Purged};
 pub use rebuild::Rebuild;
 pub use sled::SledStore;
+pub use space::{Pressure, SegmentUse, SpaceSettings};
 pub use verify::{Difference, VerifyReport};
 
 pub use store::{

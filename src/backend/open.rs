@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam::channel::{Sender, bounded};
 
 use super::build::build;
 use super::checkpoint::Checkpoints;
@@ -12,6 +15,8 @@ use super::index_store::SharedStore;
 use super::pipeline::{Pipeline, Shared};
 use super::plan::Plan;
 use super::progress::StartProgress;
+use super::purge::{PurgeHold, Purged, Purger};
+use super::space::{Pressure, SegmentUse, SpaceSettings};
 use super::start::{Started, start};
 use super::store::{
     Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Resume, StoreError, Subscription,
@@ -40,6 +45,10 @@ pub struct BackendOptions {
     pub cache_bytes: usize,
     /// Octets of a log segment: a multiple of 4096; bounds the largest change.
     pub segment_bytes: u32,
+    /// When segments go and writes are refused; later [`TokenStore::set_space`].
+    pub space: SpaceSettings,
+    /// Time between rounds of the purge, 1 s by default; zero: there is no thread, only [`Backend::purge`].
+    pub purge_interval: Duration,
     /// This server's replica id, not 0.
     pub replica: u16,
     /// Where the view's trees live.
@@ -71,6 +80,8 @@ impl BackendOptions {
             durability: Durability::Group,
             cache_bytes: 256 << 20,
             segment_bytes: 64 << 20,
+            space: SpaceSettings::default(),
+            purge_interval: Duration::from_secs(1),
             replica: 1,
             index_store: IndexStoreKind::Memory,
             checkpoint_bytes: 256 << 20,
@@ -110,6 +121,14 @@ pub struct BackendStats {
     pub cache_misses: u64,
     /// Octets of entries in the cache.
     pub cache_bytes: u64,
+    /// Octets of the log that live entries take.
+    pub live_octets: u64,
+    /// Entries copied forward since the start.
+    pub moved: u64,
+    /// Octets of these.
+    pub moved_octets: u64,
+    /// How short the room on the disk is.
+    pub pressure: Pressure,
     /// The log's counters.
     pub log: LogStats,
 }
@@ -119,6 +138,9 @@ pub struct Backend {
     pub(super) shared: Arc<Shared>,
     pub(super) pipeline: Pipeline,
     checkpoints: Option<Checkpoints>,
+    purger: Arc<Purger>,
+    /// The purge's thread, and what ends it when it goes.
+    purging: Mutex<Purging>,
     pub(super) schema: Arc<SchemaStore>,
     recovered: Recovered,
     dataset_id: [u8; 16],
@@ -181,12 +203,18 @@ impl Backend {
             shared.poison(format!("the log is damaged: {damage}"));
         }
         let checkpoints = taker.map(|taker| Checkpoints::start(taker, Arc::clone(&view)));
+        let newest = start.csns.last().ms();
+        let purger = Purger::new(Arc::clone(&shared), Arc::clone(&options.clock), options.space, newest);
+        let purger = Arc::new(purger);
         let executor = Executor::new(view, Arc::clone(&options.clock), start);
         let pipeline = Pipeline::start(Arc::clone(&shared), executor, writer)?;
+        let purging = start_purge(&purger, &pipeline, options.purge_interval)?;
         let backend = Self {
             shared,
             pipeline,
             checkpoints,
+            purger,
+            purging: Mutex::new(purging),
             schema: Arc::clone(&options.schema),
             recovered,
             dataset_id,
@@ -249,8 +277,28 @@ impl Backend {
             cache_hits,
             cache_misses,
             cache_bytes,
+            live_octets: view.space.all().values().map(|live| live.octets).sum(),
+            moved: counters.moved.load(Ordering::Relaxed),
+            moved_octets: counters.moved_octets.load(Ordering::Relaxed),
+            pressure: self.shared.pressure(),
             log: view.log.stats(),
         }
+    }
+
+    /// A round of the purge now, as fast as it goes: looks at the room, copies forward and drops what may go.
+    pub fn purge(&self) -> Result<Purged, StoreError> {
+        let closed = || StoreError::Unwilling("the store is closed".into());
+        self.purger.round(&self.pipeline.tasks().ok_or_else(closed)?, &|_| true)
+    }
+
+    /// Keeps all segments of the log until the hold is dropped: for backups.
+    pub fn hold_purge(&self) -> PurgeHold {
+        self.purger.hold()
+    }
+
+    /// The log's segments and what is live in them, oldest first.
+    pub fn segments(&self) -> Vec<SegmentUse> {
+        self.purger.segments()
     }
 
     /// Octets of memory by tree; walks all trees.
@@ -268,6 +316,11 @@ impl Backend {
         for builder in builders {
             let _ = builder.join();
         }
+        let purging = self.purging.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stops, thread)) = purging {
+            drop(stops);
+            let _ = thread.join();
+        }
         let has_ended = self.pipeline.close();
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.end();
@@ -279,6 +332,19 @@ impl Backend {
             tracing::warn!(%error, "the index store could not be flushed");
         }
     }
+}
+
+type Purging = Option<(Sender<()>, std::thread::JoinHandle<()>)>;
+
+fn start_purge(purger: &Arc<Purger>, pipeline: &Pipeline, interval: Duration) -> Result<Purging, StoreError> {
+    let Some(tasks) = pipeline.tasks().filter(|_| !interval.is_zero()) else { return Ok(None) };
+    let (stops, stopped) = bounded(1);
+    let purger = Arc::clone(purger);
+    let thread = std::thread::Builder::new()
+        .name("purger".to_owned())
+        .spawn(move || purger.run(&tasks, interval, &stopped))
+        .map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(Some((stops, thread)))
 }
 
 impl Drop for Backend {
@@ -365,6 +431,14 @@ impl TokenStore for Backend {
                 listeners
             });
         })
+    }
+
+    fn writable(&self, is_root: bool, is_delete: bool) -> Result<(), StoreError> {
+        self.shared.has_room(is_root, is_delete)
+    }
+
+    fn set_space(&self, settings: SpaceSettings) {
+        self.purger.set(settings);
     }
 
     fn last_sequence(&self) -> u64 {

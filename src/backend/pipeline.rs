@@ -6,18 +6,20 @@
 //! So acknowledged means durable and visible. A refusal is answered in its place behind the changes it may have seen.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, select};
 
-use super::apply::Applier;
-use super::execute::{Effect, Executor, Performed};
+use super::apply::{apply_groups, notify_groups};
+use super::execute::{Copied, Effect, Executor, Extra, Performed};
 use super::index::Keys;
 use super::index_store::EntryId;
-use super::store::{Change, ChangeError, ChangeListener, Committed, StoreError};
+pub(crate) use super::shared::Shared;
+use super::shared::is_delete;
+use super::store::{Change, ChangeError, Committed, StoreError};
 use super::view::{View, store_error};
 use crate::log::{Group, LogError, Place, RecordPlace, Writer};
 
@@ -46,7 +48,9 @@ struct Executed {
     era: u64,
     group: Group,
     effects: Vec<Effect>,
+    extras: Vec<Extra>,
     answers: Vec<(Told, Done)>,
+    asks: Vec<Sender<Result<u64, StoreError>>>,
 }
 
 /// What the applier is given to do, in order.
@@ -55,7 +59,9 @@ pub(crate) enum Work {
     Group {
         number: u64,
         effects: Vec<Effect>,
+        extras: Vec<Extra>,
         answers: Vec<(Told, Done)>,
+        asks: Vec<Sender<Result<u64, StoreError>>>,
         /// Where the effects' records are, or why they are nowhere.
         places: Result<Vec<RecordPlace>, StoreError>,
     },
@@ -67,62 +73,25 @@ pub(crate) enum Work {
     Look(Box<dyn FnOnce(&View) + Send>),
 }
 
-/// Counters for `cn=monitor`.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) changes: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) groups: AtomicU64,
+/// What the sequencer is given to do.
+pub(crate) enum Task {
+    /// A change.
+    Change(Change),
+    /// Entries to be copied forward.
+    Relocate(Relocation),
 }
 
-/// What all threads share.
-pub(crate) struct Shared {
-    pub(crate) view: Arc<View>,
-    /// Why no writes are taken, for ever.
-    pub(crate) poison: ArcSwapOption<String>,
-    pub(crate) closing: AtomicBool,
-    pub(crate) listeners: ArcSwap<Vec<(u64, Arc<dyn ChangeListener>)>>,
-    pub(crate) counters: Counters,
-    /// The last group whose changes the view shows, or which failed.
-    applied: AtomicU64,
-    /// Counts failures after which the sequencer starts anew from the log's end.
-    era: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn new(view: Arc<View>) -> Self {
-        Self {
-            view,
-            poison: ArcSwapOption::empty(),
-            closing: AtomicBool::new(false),
-            listeners: ArcSwap::default(),
-            counters: Counters::default(),
-            applied: AtomicU64::new(0),
-            era: AtomicU64::new(0),
-        }
-    }
-
-    /// Takes no more writes.
-    pub(crate) fn poison(&self, reason: String) {
-        if self.poison.load().is_none() {
-            tracing::error!(%reason, "the store takes no more writes");
-            self.poison.store(Some(Arc::new(reason)));
-        }
-    }
-
-    /// Why writes are refused, if they are.
-    pub(crate) fn unwilling(&self) -> Option<StoreError> {
-        if let Some(reason) = self.poison.load().as_deref() {
-            return Some(StoreError::Unwilling(reason.clone()));
-        }
-        self.closing
-            .load(Ordering::Acquire)
-            .then(|| StoreError::Unwilling("the server is shutting down".into()))
-    }
+/// Entries to be copied forward, those of them that still are where they were read.
+pub(crate) struct Relocation {
+    pub(crate) entries: Vec<Copied>,
+    /// Whether a floor is to follow.
+    pub(crate) wants_floor: bool,
+    /// Told the sequence that the view shows, when it shows the copies, or why there are none.
+    pub(crate) done: Sender<Result<u64, StoreError>>,
 }
 
 /// Tells a submitter; a panic of the callback is logged and no more.
-fn tell(done: Done, result: Result<Committed, ChangeError>) {
+pub(crate) fn tell(done: Done, result: Result<Committed, ChangeError>) {
     if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
         tracing::error!("the callback of a change panicked");
     }
@@ -131,7 +100,7 @@ fn tell(done: Done, result: Result<Committed, ChangeError>) {
 /// The threads and the way in.
 pub(crate) struct Pipeline {
     shared: Arc<Shared>,
-    changes: ArcSwapOption<Sender<Change>>,
+    tasks: ArcSwapOption<Sender<Task>>,
     work: ArcSwapOption<Sender<Work>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
@@ -164,6 +133,7 @@ impl Pipeline {
                     shared: state,
                     executor,
                     answers: Vec::new(),
+                    asks: Vec::new(),
                     in_flight: 0,
                     era: 0,
                     executed,
@@ -174,7 +144,8 @@ impl Pipeline {
                     sequencer.shared.poison("the sequencer failed".into());
                     sequencer.fail_gathered(&StoreError::Unwilling("internal error".into()));
                     // Nobody may wait for ever for an answer.
-                    for change in changes_in.iter() {
+                    for task in changes_in.iter() {
+                        let Task::Change(change) = task else { continue };
                         tell(
                             change.done,
                             Err(ChangeError::Store(StoreError::Unwilling("internal error".into()))),
@@ -192,7 +163,7 @@ impl Pipeline {
         spawn("notifier", Box::new(move || notify_groups(&state, &notify_in)))?;
         Ok(Self {
             shared,
-            changes: ArcSwapOption::from_pointee(changes),
+            tasks: ArcSwapOption::from_pointee(changes),
             work: ArcSwapOption::from_pointee(work),
             threads: Mutex::new(threads),
         })
@@ -200,16 +171,19 @@ impl Pipeline {
 
     /// Hands a change to the sequencer, or refuses it at once.
     pub(crate) fn submit(&self, change: Change) {
-        let sender = self.changes.load();
-        let (error, done) = match (self.shared.unwilling(), sender.as_deref()) {
+        let sender = self.tasks.load();
+        // Whether the root DN may is the business of who asks.
+        let refusal = || self.shared.has_room(true, is_delete(&change.kind)).err();
+        let (error, done) = match (self.shared.unwilling().or_else(refusal), sender.as_deref()) {
             (Some(error), _) => (error, change.done),
             (None, None) => (StoreError::Unwilling("the store is closed".into()), change.done),
-            (None, Some(sender)) => match sender.try_send(change) {
+            (None, Some(sender)) => match sender.try_send(Task::Change(change)) {
                 Ok(()) => return,
-                Err(TrySendError::Full(change)) => (StoreError::Busy, change.done),
-                Err(TrySendError::Disconnected(change)) => {
+                Err(TrySendError::Full(Task::Change(change))) => (StoreError::Busy, change.done),
+                Err(TrySendError::Disconnected(Task::Change(change))) => {
                     (StoreError::Unwilling("the store is closed".into()), change.done)
                 }
+                Err(_) => return,
             },
         };
         tell(done, Err(ChangeError::Store(error)));
@@ -217,7 +191,12 @@ impl Pipeline {
 
     /// Changes that wait for the sequencer.
     pub(crate) fn waiting(&self) -> usize {
-        self.changes.load().as_ref().map_or(0, |changes| changes.len())
+        self.tasks.load().as_ref().map_or(0, |tasks| tasks.len())
+    }
+
+    /// The sequencer's queue; none once closed.
+    pub(crate) fn tasks(&self) -> Option<Sender<Task>> {
+        self.tasks.load().as_deref().cloned()
     }
 
     /// The applier's queue; none once closed.
@@ -229,7 +208,7 @@ impl Pipeline {
     /// user goes in a callback) it does not wait for them; whether they have ended.
     pub(crate) fn close(&self) -> bool {
         self.shared.closing.store(true, Ordering::Release);
-        self.changes.store(None);
+        self.tasks.store(None);
         self.work.store(None);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let own = std::thread::current().id();
@@ -248,6 +227,8 @@ struct Sequencer {
     shared: Arc<Shared>,
     executor: Executor,
     answers: Vec<(Told, Done)>,
+    /// Who waits for copies of this group.
+    asks: Vec<Sender<Result<u64, StoreError>>>,
     /// Groups handed on so far.
     in_flight: u64,
     era: u64,
@@ -256,7 +237,7 @@ struct Sequencer {
 }
 
 impl Sequencer {
-    fn run(&mut self, changes: &Receiver<Change>) {
+    fn run(&mut self, changes: &Receiver<Task>) {
         loop {
             if self.is_empty() {
                 match changes.recv() {
@@ -299,22 +280,39 @@ impl Sequencer {
     }
 
     fn is_empty(&self) -> bool {
-        self.answers.is_empty()
+        self.answers.is_empty() && self.asks.is_empty()
     }
 
     fn is_full(&self) -> bool {
         self.answers.len() >= GROUP_CHANGES || self.executor.group.octets() >= GROUP_OCTETS
     }
 
-    fn take(&mut self, change: Change) {
+    fn take(&mut self, task: Task) {
         if let Some(reason) = self.shared.poison.load().as_deref() {
             let error = StoreError::Unwilling(reason.clone());
             self.fail_gathered(&error);
-            return tell(change.done, Err(ChangeError::Store(error)));
+            match task {
+                Task::Change(change) => tell(change.done, Err(ChangeError::Store(error))),
+                Task::Relocate(relocation) => drop(relocation.done.send(Err(error))),
+            }
+            return;
         }
         self.mend();
         let applied = self.shared.applied.load(Ordering::Acquire);
         self.executor.prune(applied);
+        let change = match task {
+            Task::Change(change) => change,
+            Task::Relocate(Relocation { entries, wants_floor, done }) => {
+                match self.executor.relocate(&entries, wants_floor) {
+                    Ok(()) => self.asks.push(done),
+                    Err(error) => drop(done.send(Err(error))),
+                }
+                return;
+            }
+        };
+        if let Err(error) = self.find_room(&change) {
+            return tell(change.done, Err(ChangeError::Store(error)));
+        }
         let Change { target, kind, done } = change;
         let told = match self.executor.execute(target, kind) {
             Ok(Performed::Effect(number)) => Told::Effect(number),
@@ -329,6 +327,18 @@ impl Sequencer {
             Told::Result(result) if self.is_empty() && applied == self.in_flight => tell(done, result),
             told => self.answers.push((told, done)),
         }
+    }
+
+    /// After a group found no room: only what frees some goes on, until another segment can be had. So that such groups
+    /// are not held up by others with them.
+    fn find_room(&self, change: &Change) -> Result<(), StoreError> {
+        if !self.shared.is_starved.load(Ordering::Acquire) || is_delete(&change.kind) {
+            return Ok(());
+        }
+        self.shared.view.log.find_room().map_err(|error| store_error(&error))?;
+        self.shared.is_starved.store(false, Ordering::Release);
+        tracing::info!("there is room for the log again");
+        Ok(())
     }
 
     /// After a group that left no trace: fails what was built upon it and starts anew from the log's end.
@@ -348,6 +358,10 @@ impl Sequencer {
 
     fn fail_gathered(&mut self, error: &StoreError) {
         self.executor.effects.clear();
+        self.executor.extras.clear();
+        for ask in self.asks.drain(..) {
+            let _ = ask.send(Err(error.clone()));
+        }
         for (told, done) in self.answers.drain(..) {
             tell(
                 done,
@@ -361,12 +375,16 @@ impl Sequencer {
 
     fn hand_on(&mut self, mut next: Group) {
         next.clear(self.executor.group.next_lead());
+        let frees = self.executor.effects.iter().all(|effect| effect.after.is_none());
+        self.executor.group.urgent(frees);
         let group = std::mem::replace(&mut self.executor.group, next);
         let executed = Executed {
             number: self.executor.number,
             era: self.era,
             group,
             effects: std::mem::take(&mut self.executor.effects),
+            extras: std::mem::take(&mut self.executor.extras),
+            asks: std::mem::take(&mut self.asks),
             answers: std::mem::take(&mut self.answers),
         };
         self.in_flight = executed.number;
@@ -386,16 +404,15 @@ fn log_groups(
     ready: &Sender<Group>,
     work: &Sender<Work>,
 ) {
-    for mut group in executed {
-        let places = if group.era == shared.era.load(Ordering::Acquire) {
-            commit(shared, &mut writer, &mut group.group)
+    for Executed { number, era, mut group, effects, extras, answers, asks } in executed {
+        let places = if era == shared.era.load(Ordering::Acquire) {
+            commit(shared, &mut writer, &mut group)
         } else {
             Err(StoreError::Unwilling("a change before this one could not be written".into()))
         };
         // The sequencer may hand on the next group while this one is applied.
-        let _ = ready.send(group.group);
-        let item =
-            Work::Group { number: group.number, effects: group.effects, answers: group.answers, places };
+        let _ = ready.send(group);
+        let item = Work::Group { number, effects, extras, answers, asks, places };
         if let Err(failed) = work.send(item) {
             let Work::Group { answers, .. } = failed.into_inner() else { continue };
             for (_, done) in answers {
@@ -415,6 +432,7 @@ fn commit(shared: &Shared, writer: &mut Writer, group: &mut Group) -> Result<Vec
     shared.counters.groups.fetch_add(1, Ordering::Relaxed);
     writer.commit(group).map_err(|error| {
         if matches!(error, LogError::NoSpace { .. }) {
+            shared.is_starved.store(true, Ordering::Release);
             tracing::error!(%error, "changes are refused");
         } else {
             shared.poison(error.to_string());
@@ -422,75 +440,4 @@ fn commit(shared: &Shared, writer: &mut Writer, group: &mut Group) -> Result<Vec
         shared.era.fetch_add(1, Ordering::AcqRel);
         store_error(&error)
     })
-}
-
-fn apply_groups(shared: &Shared, work: &Receiver<Work>, notify: &Sender<Arc<Vec<Committed>>>) {
-    let mut applier = Applier::new(Arc::clone(&shared.view));
-    for item in work {
-        match item {
-            Work::Index(chunk) => {
-                if let Err(error) = applier.index(&chunk) {
-                    tracing::error!(%error, "an index cannot be built");
-                }
-            }
-            Work::Barrier(reached) => {
-                let _ = reached.send(());
-            }
-            Work::Look(look) => {
-                if catch_unwind(AssertUnwindSafe(|| look(&shared.view))).is_err() {
-                    tracing::error!("a look at the view panicked");
-                }
-            }
-            Work::Group { number, effects, answers, places } => {
-                let applied = places.and_then(|places| applier.apply(effects, &places));
-                let listeners = shared.listeners.load();
-                if let Ok(committed) = &applied {
-                    shared.counters.changes.fetch_add(committed.len() as u64, Ordering::Relaxed);
-                    if !committed.is_empty() {
-                        for (_, listener) in listeners.iter() {
-                            if catch_unwind(AssertUnwindSafe(|| listener.applied(committed))).is_err() {
-                                tracing::error!("a listener panicked");
-                            }
-                        }
-                    }
-                } else if let Err(error) = &applied {
-                    // The records may be in the log: the view no longer tells what is there.
-                    if !matches!(error, StoreError::Unwilling(_)) {
-                        shared.poison(error.to_string());
-                    }
-                }
-                shared.applied.store(number, Ordering::Release);
-                for (told, done) in answers {
-                    let result = match (told, &applied) {
-                        (Told::Result(result), _) => result,
-                        (Told::Effect(number), Ok(committed)) => {
-                            committed.get(number).cloned().ok_or_else(|| {
-                                ChangeError::Store(StoreError::Corrupt("an effect is missing".into()))
-                            })
-                        }
-                        (Told::Effect(_), Err(error)) => Err(ChangeError::Store(error.clone())),
-                    };
-                    tell(done, result);
-                }
-                if let Ok(committed) = applied
-                    && !listeners.is_empty()
-                    && !committed.is_empty()
-                {
-                    let _ = notify.send(committed);
-                }
-            }
-        }
-    }
-}
-
-fn notify_groups(shared: &Shared, groups: &Receiver<Arc<Vec<Committed>>>) {
-    for group in groups {
-        for committed in group.iter() {
-            for (_, listener) in shared.listeners.load().iter() {
-                if catch_unwind(AssertUnwindSafe(|| listener.notify(committed))).is_err() {
-                    tracing::error!("a listener panicked");
-                }
-            }
-        }
-    }
 }

@@ -8,7 +8,7 @@
 //! | 10 | 8 | EntryId of the parent; 0 above a suffix entry |
 //! | 18 | 4 | octets from the start of that part to the entry's bytes |
 //! | 22 | 4 | octets of the entry |
-//! | 26 | 12 | reserved for the place of the version before (segment, offset, octets); zeros |
+//! | 26 | 12 | of a copy: the place it was copied from (segment, offset, octets); otherwise zeros |
 //! | 38 | | the entry in its stored form, if it is here |
 //!
 //! The envelope of an ADD holds the whole entry, so it is not written twice.
@@ -16,11 +16,72 @@
 use bytes::{BufMut, BytesMut};
 
 use super::index_store::EntryId;
+use crate::changelog::Csn;
 use crate::log::{Place, RecordPlace};
 
 /// Octets in front of the entry.
 pub(crate) const LENGTH: u32 = 38;
 const VERSION: u8 = 1;
+
+/// Octets of a copy's record beside the entry: the log's header, the local part, and what aligns it.
+pub(crate) const COPY_OVERHEAD: u64 = 32 + LENGTH as u64 + 4;
+
+/// The records that are no changes. They have no envelope and are never shipped. The numbers below are those of changes,
+/// `1 +` the number of the envelope's op.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordKind {
+    /// An entry copied forward: a local part with the place it was copied from, and the entry.
+    Copy = 16,
+    /// A [`Floor`].
+    Floor = 17,
+}
+
+impl RecordKind {
+    /// The kind of this number, if it is no change's.
+    pub(crate) const fn of(kind: u8) -> Option<Self> {
+        match kind {
+            16 => Some(Self::Copy),
+            17 => Some(Self::Floor),
+            _ => None,
+        }
+    }
+}
+
+/// The numbers that must not be given again. One is written before a segment goes, since the records that had them may go
+/// with it.
+///
+/// | offset | octets | content |
+/// |---|---|---|
+/// | 0 | 1 | format version, 1 |
+/// | 1 | 8 | the next change's number in this origin |
+/// | 9 | 8 | the next EntryId |
+/// | 17 | 12 | the newest CSN |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) oseq: u64,
+    pub(crate) next_id: u64,
+    pub(crate) csn: Csn,
+}
+
+impl Floor {
+    /// Appends it.
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
+        out.put_u8(VERSION);
+        out.put_u64(self.oseq);
+        out.put_u64(self.next_id);
+        out.put_slice(self.csn.as_bytes());
+    }
+
+    /// Reads it.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&[version], rest) = bytes.split_first_chunk()?;
+        let (oseq, rest) = rest.split_first_chunk()?;
+        let (next_id, rest) = rest.split_first_chunk()?;
+        let csn = Csn::from_bytes(rest.try_into().ok()?);
+        let floor = Self { oseq: u64::from_be_bytes(*oseq), next_id: u64::from_be_bytes(*next_id), csn };
+        (version == VERSION).then_some(floor)
+    }
+}
 
 /// Where a record holds the entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +153,19 @@ impl LocalPart {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floors_are_read() {
+        let floor = Floor { oseq: 7, next_id: 1 << 40, csn: Csn::new(5, 6, 7, 8) };
+        let mut out = BytesMut::new();
+        floor.encode(&mut out);
+        assert_eq!(Floor::decode(&out), Some(floor));
+        assert_eq!(Floor::decode(&out[..28]), None);
+        for kind in [RecordKind::Copy, RecordKind::Floor] {
+            assert_eq!(RecordKind::of(kind as u8), Some(kind));
+        }
+        assert_eq!(RecordKind::of(4), None);
+    }
 
     #[test]
     fn what_is_written_is_read() {

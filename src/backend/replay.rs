@@ -7,7 +7,7 @@ use super::index::Keys;
 use super::index_store::{Batch, EntryId, Marks, Slot};
 use super::memory::IdMap;
 use super::patch::Version;
-use super::record::LocalPart;
+use super::record::{Floor, LocalPart, RecordKind};
 use super::start::Start;
 use super::view::{View, name_key, store_error};
 use crate::changelog::{ChangeRecord, Csn, CsnGenerator};
@@ -39,16 +39,28 @@ impl Replay {
 
     /// Takes the next record.
     pub(crate) fn take(&mut self, record: &ReplayRecord<'_>) -> Result<(), ReplayError> {
-        let part = LocalPart::decode(record.local).ok_or("its local part is of another format")?;
-        let change = ChangeRecord::decode(record.envelope)?;
-        self.csns.observe(change.csn);
-        if change.origin == self.csns.origin() {
-            self.marks.oseq = self.marks.oseq.max(change.oseq);
-        }
-        self.marks.csn = self.marks.csn.max(change.csn.to_bytes());
-        self.marks.next_id = self.marks.next_id.max(part.id.0 + 1);
-        self.marks.place = record.place.record;
+        let kind = RecordKind::of(record.kind);
+        let marks = &mut self.marks;
+        marks.place = record.place.record;
         self.last = record.sequence;
+        if kind == Some(RecordKind::Floor) {
+            let floor = Floor::decode(record.local).ok_or("its floor is of another format")?;
+            self.csns.observe(floor.csn);
+            marks.oseq = marks.oseq.max(floor.oseq.saturating_sub(1));
+            marks.csn = marks.csn.max(floor.csn.to_bytes());
+            marks.next_id = marks.next_id.max(floor.next_id);
+            return Ok(());
+        }
+        let part = LocalPart::decode(record.local).ok_or("its local part is of another format")?;
+        marks.next_id = marks.next_id.max(part.id.0 + 1);
+        if kind.is_none() {
+            let change = ChangeRecord::decode(record.envelope)?;
+            self.csns.observe(change.csn);
+            if change.origin == self.csns.origin() {
+                marks.oseq = marks.oseq.max(change.oseq);
+            }
+            marks.csn = marks.csn.max(change.csn.to_bytes());
+        }
         match part.image.place(&record.place) {
             Some(place) => self.versions.insert(part.id.0, Some((place, part.parent))),
             None if self.keeps_gone => self.versions.insert(part.id.0, None),
@@ -146,6 +158,7 @@ impl Replay {
         batch.marks = Some(self.marks);
         view.store.apply(&batch)?;
         view.shows(self.marks.place);
+        view.space.rebuild(&*view.store)?;
         Ok(Start {
             csns: self.csns,
             oseq: self.marks.oseq + 1,

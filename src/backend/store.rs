@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::space::SpaceSettings;
 use crate::entry::{CompiledFilter, EntryUuid, StoredEntry};
 use crate::protocol::message::Scope;
 use crate::protocol::result::LdapResult;
@@ -251,6 +252,16 @@ pub trait TokenStore: Send + Sync {
     fn submit(&self, change: Change);
     /// Adds a listener.
     fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription;
+    /// Whether there is room on the disk for a write: 53 with the reason if not. Only who may bypass a lock-down writes
+    /// below the low threshold, nobody below the full one; deletes are always taken.
+    fn writable(&self, is_root: bool, is_delete: bool) -> Result<(), StoreError> {
+        let _ = (is_root, is_delete);
+        Ok(())
+    }
+    /// Sets when segments go and writes are refused; in force at once.
+    fn set_space(&self, settings: SpaceSettings) {
+        let _ = settings;
+    }
     /// The log sequence number of the last change that is visible; a listener added now that skips what has no greater
     /// number misses nothing that is acknowledged later.
     fn last_sequence(&self) -> u64;

@@ -12,6 +12,7 @@ use super::cache::Cache;
 use super::checkpoint::Growth;
 use super::index::IndexSet;
 use super::index_store::{EntryId, SharedStore, Slot, TreeId};
+use super::space::Space;
 use crate::clock::Clock;
 use crate::entry::{EntryContext, StoredEntry};
 use crate::log::{Log, LogError, Place};
@@ -40,6 +41,8 @@ pub(crate) struct View {
     pub(crate) names: TreeId,
     pub(crate) log: Log,
     pub(crate) cache: Cache,
+    /// What is live of the log.
+    pub(crate) space: Space,
     pub(crate) clock: Arc<dyn Clock>,
     /// Base DNs: as configured, and their keys; longest key first.
     pub(crate) suffixes: Vec<(String, NormalizedDn)>,
@@ -97,6 +100,7 @@ impl View {
             log,
             clock,
             cache: Cache::new(cache_octets),
+            space: Space::default(),
             suffixes,
             indexes: ArcSwap::default(),
             growth: Growth::default(),

@@ -9,9 +9,11 @@
 //! that (which nobody was told had succeeded) leaves a well-formed, smaller subtree.
 
 mod delete;
+mod modify;
+mod relocate;
 mod rename;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,11 +22,13 @@ use bytes::BufMut;
 use siphasher::sip::SipHasher24;
 use smallvec::SmallVec;
 
+pub(crate) use relocate::{Copied, Extra, Moved};
+
 use super::index_store::EntryId;
 use super::overlay::{Overlay, Pending};
 use super::record::{Image, LocalPart};
 use super::start::Start;
-use super::store::{ChangeError, ChangeKind, Committed, Edit, NewEntry, ParentCheck, StoreError};
+use super::store::{ChangeError, ChangeKind, Committed, NewEntry, ParentCheck, StoreError};
 use super::view::{NameKey, View, name_key, parent_key, store_error};
 use crate::changelog::{ChangeRecord, Csn, CsnGenerator, Op};
 use crate::clock::Clock;
@@ -93,6 +97,9 @@ pub(crate) struct Executor {
     pub(crate) number: u64,
     pub(crate) group: Group,
     pub(crate) effects: Vec<Effect>,
+    pub(crate) extras: Vec<Extra>,
+    /// Sequences of records on their way that took no number in the origin.
+    unnumbered: VecDeque<u64>,
 }
 
 fn refused(code: ResultCode, diagnostic: String) -> ChangeError {
@@ -138,12 +145,15 @@ impl Executor {
             parents: HashMap::new(),
             number: 1,
             effects: Vec::new(),
+            extras: Vec::new(),
+            unnumbered: VecDeque::new(),
         }
     }
 
     /// Forgets of earlier groups what the view shows by now.
     pub(crate) fn prune(&mut self, applied: u64) {
         self.overlay.prune(applied);
+        self.forget_numbered(self.view.log.last_sequence() + 1);
     }
 
     /// Goes on from the log's end after groups failed that left no trace in it. Everything before is applied.
@@ -151,8 +161,11 @@ impl Executor {
         self.overlay.clear();
         self.parents.clear();
         self.effects.clear();
+        self.extras.clear();
         let sequence = self.view.log.last_sequence() + 1;
-        self.oseq = self.oseq.saturating_sub(self.sequence.saturating_sub(sequence));
+        let failed = self.sequence.saturating_sub(sequence);
+        let numbered = failed.saturating_sub(self.unnumbered_from(sequence));
+        self.oseq = self.oseq.saturating_sub(numbered);
         self.sequence = sequence;
     }
 
@@ -425,47 +438,6 @@ impl Executor {
         let pending = self.change(parent)?;
         pending.children = pending.children.saturating_add_signed(by);
         Ok(Some((parent, pending.children)))
-    }
-
-    fn modify(&mut self, target: NormalizedDn, mut edit: Box<dyn Edit>, is_trial: bool) -> Outcome {
-        let (id, current) = self.target(&target)?;
-        let Some(verdict) = guarded(|| edit.decide(&current))? else {
-            return Ok(nothing(target, Some(Arc::clone(&current)), Some(current)));
-        };
-        let csn = if is_trial { Csn::ZERO } else { self.next_csn() };
-        let after = self.next_version(&current, current.dn(), csn, &verdict.user, &verdict.operational);
-        if is_trial {
-            return Ok(nothing(target, Some(current), Some(after)));
-        }
-        let (parent, children) = self.links(id)?;
-        let (csn, sequence, image) = self.push(&Pushed {
-            op: Op::Modify,
-            csn,
-            id,
-            uuid: current.uuid(),
-            add_csn: current.add_csn(),
-            parent,
-            parent_uuid: None,
-            payload: &verdict.effects,
-            after: Some(&after),
-        })?;
-        self.change(id)?.entry = Some(Arc::clone(&after));
-        self.performed(Effect {
-            id,
-            image,
-            parent,
-            children,
-            before: Some(current),
-            after: Some(after),
-            old_name: None,
-            new_name: None,
-            counts: SmallVec::new(),
-            key: target,
-            new_key: None,
-            csn,
-            oseq: 0,
-            sequence,
-        })
     }
 }
 
