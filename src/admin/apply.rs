@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::{AciError, check_aci};
-use crate::backend::{IndexConfig, IndexType};
+use crate::backend::{IndexConfig, IndexType, SpaceSettings};
 use crate::config::{Config, IndexKind, LogKind};
 use crate::operation::Directory;
 use crate::protocol::result::{LdapResult, ResultCode};
@@ -30,6 +30,18 @@ pub fn indexes_of(config: &Config) -> Vec<IndexConfig> {
     indexes.filter(|index| !index.types.is_empty()).collect()
 }
 
+/// When segments of the log go, and when writes are refused for want of room.
+fn space_of(config: &Config) -> SpaceSettings {
+    let backend = config.data();
+    SpaceSettings {
+        purge_delay: config.changelog.purge_delay,
+        changelog_max: config.changelog.max_size,
+        disk_low: backend.map_or(0, |backend| backend.disk_low_threshold),
+        disk_full: backend.map_or(0, |backend| backend.disk_full_threshold),
+        ..SpaceSettings::default()
+    }
+}
+
 /// Applies the configuration in force (global ACIs, indexes, access log) and every change of it from now on. Changes that
 /// break an ACI, or would switch access control off, are refused before they are persisted.
 ///
@@ -39,6 +51,7 @@ pub fn follow_configuration(directory: &Directory) -> Result<(), AciError> {
     let config = directory.config.current();
     directory.access.set_globals(&config.access.global_acis, &directory.schema.current())?;
     directory.store.set_indexes(indexes_of(&config));
+    directory.store.set_space(space_of(&config));
     let schema = Arc::clone(&directory.schema);
     directory.config.on_check(Box::new(move |new| {
         if !new.access.enabled {
@@ -68,6 +81,7 @@ pub fn follow_configuration(directory: &Directory) -> Result<(), AciError> {
         if indexes != indexes_of(old) {
             store.set_indexes(indexes);
         }
+        store.set_space(space_of(new));
         Ok(())
     }));
     let log = Arc::clone(&directory.access_log);

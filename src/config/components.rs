@@ -342,6 +342,7 @@ const REPLICATION_SERVER: &[Property] = &[
     property("replication-server", PropertyKind::HostPort, NONE).many(),
     text("replication-db-directory", &["changelogDb"]).no_effect("the store's own log is the changelog"),
     duration("replication-purge-delay", TimeUnit::Seconds, &["3 days"]),
+    size("cts-changelog-max-size", 0, u64::MAX, NONE),
     integer("window-size", 1, MAX, &["100000"]),
     integer("queue-size", 1, MAX, &["10000"]),
     integer("group-id", 1, 127, &["1"]),

@@ -22,9 +22,9 @@ pub use check::{accepted_and_ignored, effect_of};
 pub use error::ConfigError;
 pub use instance::{Instance, Profile, SetupOptions};
 pub use snapshot::{
-    AccessConfig, AdministrationConfig, BackendConfig, ClientAuth, Config, Durability, Global, IndexConfig,
-    IndexKind, IndexStoreKind, Listener, ListenerKind, LogFormat, LogKind, LogPublisher, PasswordPolicy,
-    RootDn, RootLimits, SecretValue, TlsFiles, Writability,
+    AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,
+    Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, LogFormat, LogKind, LogPublisher,
+    PasswordPolicy, RootDn, RootLimits, SecretValue, TlsFiles, Writability,
 };
 pub use store::{Applied, ChangeHook, CheckHook, ConfigChange, ConfigStore};
 pub use tree::{ConfigEntry, ConfigTree};

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::snapshot::{
-    AccessConfig, AdministrationConfig, BackendConfig, ClientAuth, Config, Durability, Global, IndexConfig,
-    IndexKind, IndexStoreKind, Listener, ListenerKind, LogFormat, LogKind, LogPublisher, PasswordPolicy,
-    RootDn, RootLimits, SecretValue, TlsFiles, Writability,
+    AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,
+    Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, LogFormat, LogKind, LogPublisher,
+    PasswordPolicy, RootDn, RootLimits, SecretValue, TlsFiles, Writability,
 };
 use super::tree::{ConfigEntry, ConfigTree};
 use crate::schema::{NormalizedDn, Schema};
@@ -40,6 +40,7 @@ impl Config {
                 .map(|(_, entry)| log_publisher(entry, tree, schema))
                 .collect(),
             administration: administration(tree),
+            changelog: changelog(tree),
         }
     }
 }
@@ -344,6 +345,15 @@ fn log_publisher(entry: &ConfigEntry, tree: &ConfigTree, schema: &Schema) -> Log
             .iter()
             .filter_map(|policy| usize::try_from(policy.integer("number-of-files")?).ok())
             .min(),
+    }
+}
+
+fn changelog(tree: &ConfigTree) -> ChangelogConfig {
+    let default = ChangelogConfig::default();
+    let Some((_, server)) = tree.of_class("ds-cfg-replication-server").next() else { return default };
+    ChangelogConfig {
+        purge_delay: server.duration("replication-purge-delay").unwrap_or(default.purge_delay),
+        max_size: server.size("cts-changelog-max-size").filter(|size| *size > 0),
     }
 }
 

@@ -290,6 +290,21 @@ pub struct LogPublisher {
     pub keep_files: Option<usize>,
 }
 
+/// The changelog: how long changes are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangelogConfig {
+    /// For how long a replica may be away and still catch up.
+    pub purge_delay: Duration,
+    /// Octets of log above which changes go earlier.
+    pub max_size: Option<u64>,
+}
+
+impl Default for ChangelogConfig {
+    fn default() -> Self {
+        Self { purge_delay: Duration::from_secs(3 * 24 * 60 * 60), max_size: None }
+    }
+}
+
 /// Administration: the work queue, and what is needed at start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AdministrationConfig {
@@ -317,6 +332,7 @@ pub struct Config {
     pub password_policies: Vec<PasswordPolicy>,
     pub logs: Vec<LogPublisher>,
     pub administration: AdministrationConfig,
+    pub changelog: ChangelogConfig,
 }
 
 impl Config {

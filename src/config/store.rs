@@ -663,6 +663,9 @@ mod tests {
         bench.store.add(server, attributes).unwrap();
         let bare = bench.store.modify(server, &[replace("ds-cfg-replication-purge-delay", "72")]).unwrap();
         assert!(bare.diagnostic().contains("counts seconds"), "{bare:?}");
+        bench.store.modify(server, &[replace("ds-cfg-cts-changelog-max-size", "2 gib")]).unwrap();
+        let changelog = bench.store.current().changelog;
+        assert_eq!((changelog.purge_delay, changelog.max_size), (Duration::from_secs(72), Some(2 << 30)));
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn prepare(exchange: &mut Exchange, request: &Request, add: &AddRequest<'_>) -> 
         pipeline::virtual_controls(&controls)?;
         return Err(backend.add(&directory, &exchange.sight.who, add));
     }
-    pipeline::writable(exchange)?;
+    pipeline::writable(exchange, false)?;
     if let Some(hint) = outcome::placeholder_hint(add.dn) {
         return Err(LdapResult::with(ResultCode::NO_SUCH_OBJECT, hint));
     }

@@ -48,7 +48,7 @@ fn prepare(
         pipeline::virtual_controls(&controls)?;
         return Err(backend.delete(&directory, &exchange.sight.who, &target));
     }
-    pipeline::writable(exchange)?;
+    pipeline::writable(exchange, true)?;
     if let Some(hint) = outcome::placeholder_hint(dn) {
         return Err(LdapResult::with(crate::protocol::result::ResultCode::NO_SUCH_OBJECT, hint));
     }

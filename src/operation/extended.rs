@@ -136,7 +136,7 @@ async fn prepare(
     let Some(entry) = &account.entry else {
         return Ok((PasswordChange::Made(change_root(exchange, &account, &password)), generated));
     };
-    pipeline::writable(exchange)?;
+    pipeline::writable(exchange, false)?;
     let encoded = password::encode(&directory, vec![Some(password)]).await?;
     let mut modifications = PreparedModifications::default();
     let values = encoded.iter().flatten().map(Vec::as_slice);

@@ -69,7 +69,7 @@ fn prepare(
         pipeline::virtual_controls(&controls)?;
         return Err(backend.modify(&directory, &exchange.sight.who, modify));
     }
-    pipeline::writable(exchange)?;
+    pipeline::writable(exchange, false)?;
     if let Some(hint) = outcome::placeholder_hint(modify.dn) {
         return Err(LdapResult::with(ResultCode::NO_SUCH_OBJECT, hint));
     }

@@ -45,7 +45,7 @@ fn prepare(
     if let Place::Virtual(_) = place::of(&directory, &target) {
         return Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, "this entry cannot be renamed"));
     }
-    pipeline::writable(exchange)?;
+    pipeline::writable(exchange, false)?;
     let entry = directory.store.get(&target).map_err(|error| outcome::store_error(&error))?;
     let Some(entry) = entry.filter(|entry| exchange.sight.sees(entry, &target)) else {
         return Err(outcome::no_such_object(rename.dn).matched(place::matched(exchange, &target)));

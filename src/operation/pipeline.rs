@@ -7,6 +7,7 @@ use super::answer::Exchange;
 use super::search::Children;
 use super::sight::{Condition, Sight, View};
 use super::{identity, outcome, place};
+use crate::access::Privilege;
 use crate::backend::{Change, ChangeError, ChangeKind, Committed, TokenStore};
 use crate::config::Writability;
 use crate::entry::{EntryContext, Selection, StoredEntry};
@@ -145,12 +146,14 @@ fn read(
     }
 }
 
-/// Refuses a write where the configuration lets nobody write.
-pub(super) fn writable(exchange: &Exchange) -> Result<(), LdapResult> {
+/// Refuses a write where the configuration lets nobody write, or the disk has no room for it.
+pub(super) fn writable(exchange: &Exchange, is_delete: bool) -> Result<(), LdapResult> {
     let config = exchange.directory().config.load();
     let data = config.data().map_or(Writability::Enabled, |data| data.writability);
     if config.global.writability == Writability::Enabled && data == Writability::Enabled {
-        return Ok(());
+        let is_root = exchange.sight.who.privileges.has(Privilege::BypassLockdown);
+        let room = exchange.directory().store.writable(is_root, is_delete);
+        return room.map_err(|error| outcome::store_error(&error));
     }
     let text = "the server takes no writes of clients (ds-cfg-writability-mode)";
     Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text))
