@@ -56,7 +56,8 @@ fn thresholds_refuse_and_recover() {
     options.space.disk_low = 4 << 20;
     options.space.disk_full = 2 << 20;
     let log = std::sync::Arc::new(disks.log.clone());
-    let backend = ctsd::backend::Backend::open_on(&disks.home, log, &options).unwrap();
+    let backend =
+        ctsd::backend::Backend::open_on(std::sync::Arc::new(disks.home.clone()), log, &options).unwrap();
     add_base(&backend).unwrap();
     add(&backend, 1, "v", 100).unwrap();
     let used = {

@@ -59,11 +59,11 @@ impl Disks {
     }
 
     pub(crate) fn try_open(&self) -> Option<Backend> {
-        Backend::open_on(&self.home, Arc::new(self.log.clone()), &self.options()).ok()
+        Backend::open_on(Arc::new(self.home.clone()), Arc::new(self.log.clone()), &self.options()).ok()
     }
 
     pub(crate) fn open(&self) -> Backend {
-        Backend::open_on(&self.home, Arc::new(self.log.clone()), &self.options()).unwrap()
+        Backend::open_on(Arc::new(self.home.clone()), Arc::new(self.log.clone()), &self.options()).unwrap()
     }
 
     /// What is found after the machine stopped just now.
@@ -196,5 +196,13 @@ pub(crate) fn check(backend: &Backend, model: &Model, ids: u32, at: &str) {
         assert!(found.contains(&dn(*id)), "{at}: token {id} by index");
     }
     assert_eq!(backend.entries(), model.len() as u64 + 1, "{at}");
+    let report = backend.verify(None, &mut |_, _, _| ()).unwrap();
+    assert_eq!(report.differences, 0, "{at}: {:?}", report.found);
     assert_eq!(backend.children(&key(SUFFIX)), model.len() as u64, "{at}");
+}
+
+/// What is live, by segment. How long segments are that a start need not read is not known.
+pub(crate) fn live_of(backend: &Backend) -> Vec<(u32, u64, u64)> {
+    let segments = backend.segments();
+    segments.iter().map(|one| (one.number, one.live_entries, one.live_octets)).collect()
 }
