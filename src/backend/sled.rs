@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -28,6 +29,9 @@ const STAND: &[u8] = b"\0stand";
 const SLOT: u8 = 1;
 const NAME: u8 = 2;
 const KEY: u8 = 3;
+/// How often, and how long apart, a store in use is asked for.
+const LOCK_TURNS: usize = 500;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Keys of a dropped tree that go at once.
 const PIECE: usize = 1024;
 
@@ -64,13 +68,17 @@ pub struct SledStore {
 }
 
 impl SledStore {
-    /// Opens the store in a directory with `cache` octets of cache. A store that cannot be read or was made for something
-    /// else is removed and begun anew: all it held can be made from the log.
+    /// Opens the store in a directory with `cache` octets of cache. A store that is damaged or was made for something
+    /// else is removed and begun anew: all it held can be made from the log. One that is in use, or that the system will
+    /// not read, is an error and stays as it is.
     pub fn open(directory: &Path, purpose: Purpose, cache: u64) -> Result<Self, StoreError> {
         match Self::try_open(directory, purpose, cache) {
             Ok(Some(store)) => return Ok(store),
             Ok(None) => tracing::warn!("the index store was made for something else; it is made anew"),
-            Err(error) => tracing::warn!(%error, "the index store cannot be read; it is made anew"),
+            Err(error @ StoreError::Corrupt(_)) => {
+                tracing::warn!(%error, "the index store cannot be read; it is made anew");
+            }
+            Err(error) => return Err(error),
         }
         Self::remove(directory)?;
         Self::try_open(directory, purpose, cache)?
@@ -90,7 +98,7 @@ impl SledStore {
     /// None if what is there is of another purpose or format.
     fn try_open(directory: &Path, purpose: Purpose, cache: u64) -> Result<Option<Self>, StoreError> {
         let path = PathBuf::from(directory);
-        let db = sled::Config::new().path(path).cache_capacity(cache).open().map_err(failed)?;
+        let db = open_db(&path, cache)?;
         let stand = match db.get(STAND).map_err(failed)? {
             Some(value) => match decode_stand(&value, purpose) {
                 Some(stand) => stand,
@@ -165,6 +173,20 @@ impl SledStore {
         let trees = self.trees.read().unwrap_or_else(PoisonError::into_inner);
         trees.iter().find(|(_, one)| one.id == tree).map(|(name, tree)| (name.clone(), *tree))
     }
+}
+
+/// Opens the database. Threads of a database that was closed just now may hold its lock a little longer.
+fn open_db(path: &Path, cache: u64) -> Result<sled::Db, StoreError> {
+    let config = sled::Config::new().path(path).cache_capacity(cache);
+    for _ in 0..LOCK_TURNS {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("acquire lock") => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened.map_err(failed),
+        }
+    }
+    config.open().map_err(failed)
 }
 
 fn slot_key(id: EntryId) -> [u8; 9] {
