@@ -78,6 +78,36 @@ impl VirtualBackend for RootDse {
     }
 }
 
+/// A backend that panics when asked.
+struct Falls(NormalizedDn);
+
+impl VirtualBackend for Falls {
+    fn suffix(&self) -> (&str, &NormalizedDn) {
+        ("cn=falls", &self.0)
+    }
+    fn entries(
+        &self,
+        _: &Directory,
+        _: &Requester,
+    ) -> Result<Vec<(NormalizedDn, Arc<StoredEntry>)>, LdapResult> {
+        panic!("as the test wants it")
+    }
+    fn add(&self, _: &Directory, _: &Requester, _: &crate::protocol::message::AddRequest<'_>) -> LdapResult {
+        panic!("as the test wants it")
+    }
+    fn modify(
+        &self,
+        _: &Directory,
+        _: &Requester,
+        _: &crate::protocol::message::ModifyRequest<'_>,
+    ) -> LdapResult {
+        panic!("as the test wants it")
+    }
+    fn delete(&self, _: &Directory, _: &Requester, _: &NormalizedDn) -> LdapResult {
+        panic!("as the test wants it")
+    }
+}
+
 impl Server {
     /// A server with the suffix, the container, and the guide's user with its ACIs.
     pub(super) fn new() -> Arc<Self> {
@@ -103,7 +133,10 @@ impl Server {
             access,
             config,
             verifier: Arc::new(Verifier::new(1, 16, 16).unwrap()),
-            virtual_backends: vec![Arc::new(RootDse(NormalizedDn::root(), schema))],
+            virtual_backends: vec![
+                Arc::new(Falls(NormalizedDn::parse("cn=falls", &schema.current()).unwrap())),
+                Arc::new(RootDse(NormalizedDn::root(), schema)),
+            ],
             metrics: Arc::default(),
             access_log: Arc::new(AccessLog::off(Arc::clone(&time))),
             clock: time,
@@ -168,6 +201,7 @@ impl Server {
             connection,
             ids: AtomicI32::new(0),
             late: std::sync::atomic::AtomicU64::new(0),
+            ending: Mutex::default(),
             flights: Mutex::default(),
         }
     }
@@ -299,6 +333,8 @@ pub(super) struct Client {
     ids: AtomicI32,
     /// Seconds that requests have waited before they are served.
     pub(super) late: std::sync::atomic::AtomicU64,
+    /// How requests that go on beside others end before they go on.
+    pub(super) ending: Mutex<Option<Ending>>,
     flights: Mutex<Vec<(MessageId, std::sync::Weak<Flight>)>>,
 }
 
@@ -337,6 +373,9 @@ impl Client {
         match serve(call) {
             Served::Answered => {}
             Served::Beside(future) | Served::Before(future) => {
+                if let Some((ending, flight)) = self.ending.lock().unwrap().zip(self.flight()) {
+                    flight.end(ending);
+                }
                 tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future);
             }
         }

@@ -336,4 +336,9 @@ fn long_searches_go_on_beside_and_can_be_abandoned() {
     user.connection.waiting.store(1 << 20, Ordering::SeqCst);
     let answer = user.find("(objectClass=frCoreToken)", &[], &[]).code(ResultCode::SUCCESS);
     assert_eq!(answer.entries.len(), 40);
+    *user.ending.lock().unwrap() = Some(Ending::Canceled);
+    user.find("(objectClass=frCoreToken)", &[], &[]).code(ResultCode::CANCELED);
+    *user.ending.lock().unwrap() = Some(Ending::Abandoned);
+    let answer = user.find("(objectClass=frCoreToken)", &[], &[]);
+    assert!(answer.results.is_empty() && user.flight().is_none());
 }

@@ -277,6 +277,17 @@ fn a_change_that_the_store_forgets_is_still_answered() {
 }
 
 #[test]
+fn a_panic_is_answered_and_the_next_request_served() {
+    let server = Server::new();
+    let manager = server.manager();
+    let dn = "cn=falls";
+    manager.read(dn, &[]).code(ResultCode::OTHER);
+    manager.add(dn, &[("objectClass", &["top"])]).code(ResultCode::OTHER);
+    manager.delete(dn, &[]).code(ResultCode::OTHER);
+    manager.read(SUFFIX, &[]).code(ResultCode::SUCCESS);
+}
+
+#[test]
 fn nothing_is_written_where_the_configuration_forbids_it() {
     let server = Server::new();
     let manager = server.manager();
