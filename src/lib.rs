@@ -29,6 +29,7 @@ pub mod auth;
 pub mod operation;
 
 pub mod admin;
+pub mod task;
 
 pub mod session;
 

@@ -16,7 +16,7 @@ const LEVELS: &[&[&str]] = &[
     &["backend"],
     &["access", "auth"],
     &["operation"],
-    &["admin"],
+    &["admin", "task"],
     &["session"],
     &["server"],
     &["cli"],

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::made::made;
+use crate::operation::made;
 use super::require;
 use crate::access::{AccessSet, Privilege, Requester, Right};
 use crate::auth::{Scheme, Secret, os_random, scheme};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::made::made;
+use crate::operation::made;
 use super::{require, unwilling};
 use crate::access::{Privilege, Requester, Right};
 use crate::config::ConfigStore;

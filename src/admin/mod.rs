@@ -7,7 +7,6 @@ mod apply;
 mod cn_config;
 mod cn_monitor;
 mod cn_schema;
-mod made;
 mod monitor_entries;
 mod root_dse;
 #[cfg(test)]
@@ -23,7 +22,7 @@ use crate::access::{Privilege, Requester};
 use crate::protocol::result::{LdapResult, ResultCode};
 
 /// Suffixes that hold no user data, as `ds-private-naming-contexts` lists them.
-pub const PRIVATE_SUFFIXES: &[&str] = &["cn=config", "cn=schema", "cn=monitor"];
+pub const PRIVATE_SUFFIXES: &[&str] = &["cn=config", "cn=schema", "cn=monitor", "cn=Tasks"];
 
 /// Refuses (50) who lacks a privilege.
 fn require(who: &Requester, privilege: Privilege, for_what: &str) -> Result<(), LdapResult> {

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::cn_monitor::{CnMonitor, ConnectionReport};
-use super::made::made;
 use crate::backend::BackendStats;
 use crate::config::{BackendConfig, Listener, ListenerKind, Writability};
 use crate::entry::{EntryBuilder, StoredEntry};
-use crate::operation::Directory;
+use crate::operation::{Directory, made};
 use crate::protocol::message::OperationKind;
 use crate::protocol::result::ResultCode;
 use crate::schema::{NormalizedDn, Schema};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::made::made;
+use crate::operation::made;
 use super::{PRIVATE_SUFFIXES, unwilling};
 use crate::access::Requester;
 use crate::config::{ConfigStore, ListenerKind};

@@ -18,6 +18,7 @@ mod extended;
 mod guarded;
 mod identity;
 mod journal;
+mod made;
 mod modify;
 mod modify_dn;
 pub mod outcome;
@@ -36,6 +37,7 @@ use std::task::{Context, Poll};
 
 pub use call::{Call, Connection, Ending, Flight, FlightKeeper, Served};
 pub use directory::{Directory, DirectoryError, Parts};
+pub(crate) use made::made;
 pub use virtual_backend::VirtualBackend;
 
 use crate::protocol::message::OperationKind;

@@ -129,6 +129,7 @@ impl Server {
                 Arc::new(CnConfig::new(Arc::clone(&config), &definitions)),
                 Arc::new(cn_schema),
                 Arc::new(CnMonitor::new(monitor, &definitions)),
+                Arc::new(crate::task::CnTasks::new(Arc::clone(&backend), &definitions)),
             ],
             verifier: Arc::new(Verifier::for_machine()?),
             metrics,

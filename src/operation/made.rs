@@ -10,7 +10,7 @@ use crate::entry::{EntryBuilder, EntryUuid, StoredEntry};
 use crate::schema::NormalizedDn;
 
 /// Finishes an entry. The entryUUID is a function of the DN alone and stays; the etag changes with the content.
-pub(super) fn made(dn: &str, key: &NormalizedDn, builder: &EntryBuilder) -> Arc<StoredEntry> {
+pub(crate) fn made(dn: &str, key: &NormalizedDn, builder: &EntryBuilder) -> Arc<StoredEntry> {
     let mut name = SipHasher128::new();
     name.write(key.as_bytes());
     let mut uuid = name.finish128().as_bytes();
