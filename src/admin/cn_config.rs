@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::operation::made;
 use super::require;
 use crate::access::{AccessSet, Privilege, Requester, Right};
 use crate::auth::{Scheme, Secret, os_random, scheme};
 use crate::config::{Applied, ConfigChange, ConfigError, ConfigStore, ConfigTree};
 use crate::entry::{EntryBuilder, StoredEntry};
+use crate::operation::made;
 use crate::operation::{Directory, VirtualBackend};
 use crate::protocol::message::{AddRequest, ModifyOperation, ModifyRequest};
 use crate::protocol::result::{LdapResult, ResultCode};

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::operation::made;
 use super::{require, unwilling};
 use crate::access::{Privilege, Requester, Right};
 use crate::config::ConfigStore;
 use crate::entry::{CompiledFilter, EntryBuilder, NoContext, StoredEntry, Tri};
+use crate::operation::made;
 use crate::operation::{Directory, VirtualBackend, outcome};
 use crate::protocol::filter::{Assertion, Filter};
 use crate::protocol::message::{AddRequest, ModifyOperation, ModifyRequest, Scope};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::operation::made;
 use super::{PRIVATE_SUFFIXES, unwilling};
 use crate::access::Requester;
 use crate::config::{ConfigStore, ListenerKind};
 use crate::entry::{EntryBuilder, StoredEntry};
+use crate::operation::made;
 use crate::operation::{Directory, VirtualBackend};
 use crate::protocol::message::{AddRequest, ModifyRequest};
 use crate::protocol::result::LdapResult;

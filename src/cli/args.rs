@@ -21,10 +21,12 @@ pub(super) const TOOLS: &[&str] = &[
     "ldapmodify",
     "ldappasswordmodify",
     "ldapsearch",
+    "rebuild-index",
     "setup",
     "start-ds",
     "status",
     "stop-ds",
+    "verify-index",
 ];
 
 #[derive(Debug, Subcommand)]
@@ -58,6 +60,14 @@ pub(super) enum Command {
     Ldapcompare(Box<super::ldapcompare::Options>),
     /// Change or reset a password.
     Ldappasswordmodify(Box<super::ldappasswordmodify::Options>),
+    /// Have the running server build indexes anew.
+    #[command(name = "rebuild-index")]
+    RebuildIndex(Box<super::rebuild_index::Options>),
+    /// Compare indexes with entries.
+    #[command(name = "verify-index")]
+    VerifyIndex(Box<super::verify_index::Options>),
+    /// Look after the data store.
+    Backend(Box<super::verify_index::Backend>),
     /// Encode a password as the server stores it, or check one against its stored form.
     #[command(name = "encode-password")]
     EncodePassword(super::encode_password::Options),

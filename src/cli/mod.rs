@@ -18,10 +18,13 @@ mod ports;
 mod process;
 mod prompt;
 mod quickstart;
+mod rebuild_index;
 mod serve;
 mod setup;
 mod start_stop;
 mod status;
+mod task;
+mod verify_index;
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -154,6 +157,9 @@ fn run(command: args::Command) -> Result<ExitCode, Failure> {
         Command::Ldapdelete(options) => ldapdelete::run(&options),
         Command::Ldapcompare(options) => ldapcompare::run(&options),
         Command::Ldappasswordmodify(options) => ldappasswordmodify::run(&options),
+        Command::RebuildIndex(options) => rebuild_index::run(&options),
+        Command::VerifyIndex(options) => verify_index::run(&options),
+        Command::Backend(options) => verify_index::backend(&options),
         Command::EncodePassword(options) => encode_password::run(&options),
         Command::Base64(options) => base64::run(&options),
         Command::InstallLinks(options) => generate::links(&options),

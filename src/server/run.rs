@@ -185,6 +185,11 @@ impl Server {
         Health { house: Arc::clone(&self.house), ports }.alive()
     }
 
+    /// The data store; for tools that open it while no server runs.
+    pub(crate) fn backend(&self) -> Arc<Backend> {
+        Arc::clone(&self.house.backend)
+    }
+
     /// The connections open now.
     pub fn connections(&self) -> Vec<ConnectionReport> {
         self.house.table.list()

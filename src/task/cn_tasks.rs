@@ -91,8 +91,9 @@ impl CnTasks {
         request: &AddRequest<'_>,
     ) -> Result<(), LdapResult> {
         let schema = directory.schema.current();
-        let dn = crate::name::Dn::parse(request.dn)
-            .map_err(|error| refuse(ResultCode::INVALID_DN_SYNTAX, format!("the DN does not parse: {error}")))?;
+        let dn = crate::name::Dn::parse(request.dn).map_err(|error| {
+            refuse(ResultCode::INVALID_DN_SYNTAX, format!("the DN does not parse: {error}"))
+        })?;
         let key = NormalizedDn::of(&dn, &schema);
         if !directory.access.current().may_entry(who, Right::Add, None, &key) {
             let text = "no ACI lets the requester add this entry";
@@ -210,7 +211,8 @@ fn note(tasks: &Tasks, key: &NormalizedDn, clock: &dyn Clock, severity: &str, li
 fn entry(task: &Task, schema: &Schema) -> Arc<StoredEntry> {
     let mut builder = task.builder.clone();
     builder.put("ds-task-id", &task.id, schema);
-    for name in ["ds-task-state", "ds-task-actual-start-time", "ds-task-completion-time", "ds-task-log-message"]
+    for name in
+        ["ds-task-state", "ds-task-actual-start-time", "ds-task-completion-time", "ds-task-log-message"]
     {
         builder.remove(name);
     }

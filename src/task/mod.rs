@@ -10,6 +10,7 @@ mod tests;
 mod work;
 
 pub use cn_tasks::CnTasks;
+pub(crate) use work::{figures, verify_lines};
 
 /// Where a task stands (features.md §10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

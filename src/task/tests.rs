@@ -16,10 +16,11 @@ fn order(attributes: &[(&str, &str)]) -> Result<Job, LdapResult> {
     let schema = SchemaStore::builtin(true).current();
     let mut content = BytesMut::new();
     for (name, value) in [("objectClass", "ds-task"), ("ds-task-id", "x")].iter().chain(attributes) {
-        element(&mut content, 0x30, |out| {
-            octets(out, 0x04, name.as_bytes());
-            element(out, 0x31, |out| octets(out, 0x04, value.as_bytes()));
-        });
+        let (mut attribute, mut values) = (BytesMut::new(), BytesMut::new());
+        octets(&mut attribute, name.as_bytes());
+        octets(&mut values, value.as_bytes());
+        element(&mut attribute, 0x31, &values);
+        element(&mut content, 0x30, &attribute);
     }
     let request = AddRequest {
         dn: "ds-task-id=x,cn=Scheduled Tasks,cn=Tasks",

@@ -16,6 +16,11 @@ pub(super) fn perform(backend: &Backend, job: &Job, say: &mut dyn FnMut(String))
     }
 }
 
+/// Verifies and tells the lines of a verify task; whether there are no differences.
+pub(crate) fn verify_lines(backend: &Backend, names: Option<&[String]>, say: &mut dyn FnMut(String)) -> bool {
+    verify(backend, names, say) == State::Succeeded
+}
+
 /// Speaks at each quarter.
 struct Quarters(String, u64);
 
@@ -99,10 +104,7 @@ pub(crate) fn figures(backend: &Backend) -> Vec<String> {
             stats.log.first_sequence,
             stats.log.last_sequence
         ),
-        format!(
-            "cache octets={} hits={} misses={}",
-            stats.cache_bytes, stats.cache_hits, stats.cache_misses
-        ),
+        format!("cache octets={} hits={} misses={}", stats.cache_bytes, stats.cache_hits, stats.cache_misses),
     ];
     let trees = backend.memory();
     let total: u64 = trees.iter().map(|(_, octets)| octets).sum();

@@ -16,3 +16,4 @@ mod entries;
 mod fixture;
 mod generated;
 mod guide;
+mod indexes;
