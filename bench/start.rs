@@ -3,7 +3,13 @@
 //! `fill` makes a store of tokens through the backend's own door and ends cleanly or not at all; `open` opens it in a new
 //! process and says how long that took.
 
-#![allow(clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
