@@ -130,7 +130,7 @@ impl CnMonitor {
             item.number("swappedMemory", process.swapped);
             item.number("threads", process.threads);
             item.number("openFiles", process.open_files);
-            item.number("processId", std::process::id().into());
+            item.number("processId", process.id);
             let (name, release) = host();
             item.text("systemName", &name);
             item.text("operatingSystem", std::env::consts::OS);

@@ -22,7 +22,11 @@ fn line() -> Result<String, Failure> {
 
 /// Asks for a text; an empty answer takes the default.
 pub(super) fn text(question: &str, default: &str) -> Result<String, Failure> {
-    print!("{question} [{default}]: ");
+    if default.is_empty() {
+        print!("{question}: ");
+    } else {
+        print!("{question} [{default}]: ");
+    }
     std::io::stdout().flush()?;
     let answer = line()?;
     Ok(if answer.is_empty() { default.to_owned() } else { answer })

@@ -6,6 +6,8 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs)]
 pub struct ProcessReport {
+    /// Its process id.
+    pub id: u64,
     /// Octets of memory in use.
     pub resident: u64,
     /// The most there ever were.
@@ -29,6 +31,7 @@ impl ProcessReport {
         };
         let octets = |name: &str| field(name).unwrap_or(0).saturating_mul(1024);
         Self {
+            id: std::process::id().into(),
             resident: octets("VmRSS:"),
             peak_resident: octets("VmHWM:"),
             own_data: octets("RssAnon:"),

@@ -186,3 +186,98 @@ fn wrong_ports_and_trust_are_explained() {
     let none = server.run("dsconfig", &["get-global-configuration-prop", "-n", "-p", &admin]);
     assert!(none.refused(1).contains("--bindPassword"));
 }
+
+/// A kind, the options that name the object, and properties with values.
+type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
+/// Properties of each kind: set, read back, and there after a restart.
+#[test]
+fn what_is_set_is_read_back_and_survives_a_restart() {
+    const PROVIDER: &[&str] = &["--provider-name", "Multimaster Synchronization"];
+    const BACKEND: &[&str] = &["--backend-name", "userRoot"];
+    const INDEX: &[&str] = &["--backend-name", "userRoot", "--index-name", "mail"];
+    const LDAP: &[&str] = &["--handler-name", "LDAP Connection Handler"];
+    const LOG: &[&str] = &["--publisher-name", "File-Based Access Logger"];
+    const POLICY: &[&str] = &["--policy-name", "Default Password Policy"];
+    const PROPERTIES: &[Row] = &[
+        (
+            "global-configuration",
+            &[],
+            &[
+                ("size-limit", "2500"),
+                ("time-limit", "90 seconds"),
+                ("lookthrough-limit", "7000"),
+                ("idle-time-limit", "5 minutes"),
+                ("max-allowed-client-connections", "500"),
+                ("max-psearches", "64"),
+                ("add-missing-rdn-attributes", "false"),
+                ("writability-mode", "internal-only"),
+                ("bind-with-dn-requires-password", "false"),
+                ("return-bind-error-messages", "true"),
+                ("notify-abandoned-operations", "true"),
+                ("etime-resolution", "nanoseconds"),
+                ("trust-transaction-ids", "true"),
+                ("server-error-result-code", "81"),
+            ],
+        ),
+        (
+            "backend",
+            BACKEND,
+            &[
+                ("index-entry-limit", "6000"),
+                ("db-cache-percent", "40"),
+                ("db-txn-no-sync", "true"),
+                ("db-txn-write-no-sync", "true"),
+                ("disk-low-threshold", "20 MB"),
+                ("disk-full-threshold", "10 MB"),
+            ],
+        ),
+        ("backend-index", INDEX, &[("index-entry-limit", "0"), ("substring-length", "4")]),
+        (
+            "connection-handler",
+            LDAP,
+            &[
+                ("max-request-size", "6 megabytes"),
+                ("accept-backlog", "256"),
+                ("use-tcp-no-delay", "false"),
+                ("max-blocked-write-time-limit", "1 minute"),
+                ("denied-client", "192.0.2.0/24"),
+            ],
+        ),
+        ("work-queue", &[], &[("max-work-queue-capacity", "900")]),
+        ("log-publisher", LOG, &[("log-format", "json"), ("log-control-oids", "true")]),
+        ("password-policy", POLICY, &[("lockout-failure-count", "5"), ("lockout-duration", "10 minutes")]),
+        ("synchronization-provider", PROVIDER, &[("connection-timeout", "3 seconds")]),
+        ("root-dn", &[], &[("default-root-privilege-name", "config-read")]),
+    ];
+    let server = Server::started(&[]);
+    let keep: &[&str] = &["config-write", "bypass-acl", "monitor-read", "modify-acl"];
+    for (kind, names, properties) in PROPERTIES {
+        let sub_command = format!("set-{kind}-prop");
+        let mut arguments: Vec<String> = vec![sub_command];
+        arguments.extend(names.iter().map(|name| (*name).to_owned()));
+        for (property, value) in *properties {
+            arguments.extend(["--set".to_owned(), format!("{property}:{value}")]);
+        }
+        if *kind == "root-dn" {
+            keep.iter().for_each(|name| {
+                arguments.extend(["--set".to_owned(), format!("default-root-privilege-name:{name}")]);
+            });
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        server.dsconfig(&arguments).ok();
+    }
+    let check = || {
+        for (kind, names, properties) in PROPERTIES {
+            let sub_command = format!("get-{kind}-prop");
+            let shown = server.dsconfig(&[&[sub_command.as_str(), "-s", "--advanced"], *names].concat()).ok();
+            for (property, value) in *properties {
+                let line = format!("{property}\t{value}");
+                assert!(shown.lines().any(|other| other.starts_with(&line)), "{kind} {line}:\n{shown}");
+            }
+        }
+    };
+    check();
+    server.run("stop-ds", &["--restart"]).ok();
+    check();
+}

@@ -27,8 +27,8 @@ use super::message::{OperationKind, Request};
 use super::oid;
 use super::result::{LdapResult, ResultCode};
 
-/// The controls the root DSE lists: all that [`RequestControls`] knows, and the notification of a persistent
-/// search.
+/// The controls the root DSE lists: those that do something, and the notification of a persistent search. Affinity and
+/// password policy are accepted and change nothing here, so they are not announced.
 pub const SUPPORTED: &[&str] = &[
     oid::PAGED_RESULTS,
     oid::PERMISSIVE_MODIFY,
@@ -39,8 +39,6 @@ pub const SUPPORTED: &[&str] = &[
     oid::PRE_READ,
     oid::POST_READ,
     oid::TRANSACTION_ID,
-    oid::AFFINITY,
-    oid::PASSWORD_POLICY,
     oid::SUBENTRIES,
     oid::NO_OP,
     oid::AUTHORIZATION_IDENTITY_REQUEST,
