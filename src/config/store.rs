@@ -653,6 +653,11 @@ mod tests {
         let live = bench.store.modify("cn=config", &[replace("ds-cfg-idle-time-limit", "2 m")]).unwrap();
         assert_eq!(live, Applied::default());
         assert_eq!(bench.store.current().global.idle_time_limit, Some(Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn trap_14_a_purge_delay_without_unit_is_seconds() {
+        let bench = bench(&[]);
         let server =
             "cn=replication server,cn=Multimaster Synchronization,cn=Synchronization Providers,cn=config";
         let attributes = vec![
