@@ -96,6 +96,9 @@ enum What {
         /// Changes afterwards.
         #[arg(long, default_value_t = 50_000)]
         changes: u64,
+        /// Takes a checkpoint between the two, so that all changes lie behind it.
+        #[arg(long)]
+        checkpoint: bool,
         /// As many again while one checkpoint after the other is taken.
         #[arg(long)]
         stall: bool,
@@ -304,7 +307,7 @@ fn main() {
             show(&backend);
             end
         }
-        What::Fill { tokens, changes, stall, end } => {
+        What::Fill { tokens, changes, checkpoint, stall, end } => {
             let above = [
                 "",
                 "ou=tokens,",
@@ -321,6 +324,9 @@ fn main() {
             }
             filler.run("add", tokens, |seq| filler.token(seq));
             show(&backend);
+            if checkpoint {
+                backend.checkpoint().expect("a checkpoint");
+            }
             let touch = |number: u64| {
                 let seq = number.wrapping_mul(0x2545_f491_4f6c_dd1d) % tokens;
                 let edit = Touch { schema: Arc::clone(&filler.schema), seq: seq + number };
@@ -334,14 +340,18 @@ fn main() {
                         let mut times = Vec::new();
                         while !stop.load(Ordering::Relaxed) {
                             let began = Instant::now();
-                            backend.checkpoint().expect("a checkpoint");
-                            times.push(began.elapsed().as_secs_f64());
+                            if backend.checkpoint().expect("a checkpoint").is_some() {
+                                times.push(began.elapsed().as_secs_f64());
+                            }
                         }
                         times
                     });
-                    filler.run("modify while checkpoints are taken", changes, touch);
+                    let others = |number: u64| touch(number + changes);
+                    filler.run("modify while checkpoints are taken", changes, others);
                     stop.store(true, Ordering::Relaxed);
-                    println!("checkpoints took s: {:.2?}", taker.join().expect("no panic"));
+                    let times = taker.join().expect("no panic");
+                    let longest = times.iter().copied().fold(0.0, f64::max);
+                    println!("{} checkpoints, the longest took {longest:.2} s", times.len());
                 });
             }
             show(&backend);

@@ -22,7 +22,7 @@ const CHUNK: usize = 512 << 10;
 const SYNC_STEP: u64 = 8 << 20;
 /// A checkpoint is due once the log has grown by so many times the last checkpoint's size: what checkpoints write stays a
 /// small part of what the log writes, however much is live.
-const SIZE_FACTOR: u64 = 8;
+const SIZE_FACTOR: u64 = 6;
 
 /// Counts what the log grows by, and wakes the taker when a checkpoint is due.
 #[derive(Debug)]
@@ -55,6 +55,10 @@ impl Growth {
         let (sender, receiver) = bounded(1);
         let _ = self.wake.set(sender);
         receiver
+    }
+
+    fn is_due(&self) -> bool {
+        self.octets.load(Ordering::Relaxed) >= self.due.load(Ordering::Relaxed)
     }
 
     fn restart(&self, due: u64) {
@@ -231,8 +235,11 @@ impl Checkpoints {
                         recv(lives) -> _ => return,
                         recv(wakes) -> _ => {}
                     }
-                    // It has been told.
-                    let _ = take(&taker, &view);
+                    // It may have been woken once more while it took the last one.
+                    if view.growth.is_due() {
+                        // A failure has been told.
+                        let _ = take(&taker, &view);
+                    }
                 }
             };
             let spawned = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(run);
@@ -306,5 +313,27 @@ impl Out {
             self.synced = self.at;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_wakes_when_it_is_due_and_not_before() {
+        let growth = Growth::default();
+        let wakes = growth.wakes();
+        growth.restart(100);
+        growth.add(99);
+        assert!(wakes.try_recv().is_err() && !growth.is_due());
+        growth.add(1);
+        growth.add(5);
+        assert!(growth.is_due());
+        assert!(wakes.try_recv().is_ok());
+        growth.add(5);
+        growth.restart(100);
+        // Woken, but for nothing any more.
+        assert!(wakes.try_recv().is_ok() && !growth.is_due());
     }
 }
