@@ -116,10 +116,12 @@ pub(crate) fn start(
     let is_sled = options.index_store == IndexStoreKind::Sled;
     let directory = options.directory.join(SLED);
     let mut checkpoints = checkpoint::list(&**home, purpose)?;
-    if is_sled || given.is_some() {
+    // What was left by a time when the other store was chosen goes: nobody would see it run ahead of the log.
+    if is_sled {
+        checkpoints.drain(..).try_for_each(|header| checkpoint::discard(&**home, &header))?;
+    } else if given.is_some() {
         checkpoints.clear();
-    } else {
-        // Left by a time when it was chosen; it would be behind.
+    } else if !options.directory.as_os_str().is_empty() {
         SledStore::remove(&directory)?;
     }
     let mut cut: Option<Cut> = None;

@@ -454,3 +454,25 @@ fn what_was_kept_may_point_into_segments_that_are_gone() {
         assert_eq!(replayed, backend.last_sequence() + 1 - log.first_sequence());
     }
 }
+
+#[test]
+fn changing_the_index_store_leaves_nothing_of_the_other() {
+    let index = Arc::new(tempfile::tempdir().unwrap());
+    let memory = Disks::default();
+    let sled = Disks { index: Some(Arc::clone(&index)), ..memory.clone() };
+    let in_memory = BackendOptions { directory: index.path().to_owned(), ..quiet() };
+    for round in 0..4 {
+        let backend =
+            if round % 2 == 0 { memory.open_with(&in_memory, None) } else { sled.open_with(&quiet(), None) };
+        let backend = backend.unwrap();
+        if round == 0 {
+            add_base(&backend);
+        }
+        change(&backend, round);
+        let expected = contents(&backend);
+        drop(backend);
+        assert_eq!(expected, from_log(&memory, cts_indexes()));
+        assert_eq!(names_of(&memory.home).is_empty(), round % 2 == 1);
+        assert_eq!(index.path().join("index").exists(), round % 2 == 1);
+    }
+}
