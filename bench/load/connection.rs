@@ -3,14 +3,15 @@
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::BytesMut;
-use mio::net::TcpStream;
+use rustls::ClientConfig;
 
 use ctsd::protocol::message::MessageId;
 use ctsd::protocol::{request, response};
 
+use crate::socket::{Blocking, Socket};
 use crate::template::FIRST_ID;
 use crate::workload::Op;
 
@@ -31,7 +32,7 @@ pub(crate) const MAX_IN_FLIGHT: usize = 1 << SLOT_BITS;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) socket: Socket,
     input: Vec<u8>,
     filled: usize,
     output: Vec<u8>,
@@ -45,16 +46,16 @@ impl Connection {
     /// Connects and binds.
     pub(crate) fn open(
         address: SocketAddr,
+        tls: Option<&Arc<ClientConfig>>,
         bind: Option<(&str, &[u8])>,
         in_flight: usize,
     ) -> Result<Self, Box<dyn Error>> {
-        let mut stream = std::net::TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        let mut stream = Blocking::connect(address, tls)?;
         if let Some((dn, password)) = bind {
             let mut out = BytesMut::new();
             request::bind(&mut out, MessageId(1), dn, password, &[]);
             stream.write_all(&out)?;
+            stream.flush()?;
             let mut input = vec![0; 16_384];
             let mut filled = 0;
             let frame = loop {
@@ -72,10 +73,9 @@ impl Connection {
                 return Err(format!("bind: {} {}", result.code.0, result.diagnostic).into());
             }
         }
-        stream.set_nonblocking(true)?;
         let in_flight = in_flight.clamp(1, MAX_IN_FLIGHT);
         Ok(Self {
-            stream: TcpStream::from_std(stream),
+            socket: stream.poll_from_now()?,
             input: vec![0; 65_536],
             filled: 0,
             output: Vec::new(),
@@ -121,7 +121,7 @@ impl Connection {
     /// Writes what the socket takes.
     pub(crate) fn flush(&mut self) -> std::io::Result<()> {
         while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
+            match self.socket.write(&self.output[self.written..]) {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -130,7 +130,7 @@ impl Connection {
         }
         self.output.clear();
         self.written = 0;
-        Ok(())
+        self.socket.push()
     }
 
     /// Reads what the socket has and hands whole messages to `take`. Polling is edge-triggered: a read that
@@ -138,7 +138,7 @@ impl Connection {
     pub(crate) fn receive(&mut self, frames: &mut Vec<u8>) -> Result<(), Box<dyn Error>> {
         loop {
             let space = self.input.len() - self.filled;
-            match self.stream.read(&mut self.input[self.filled..]) {
+            match self.socket.read(&mut self.input[self.filled..]) {
                 Ok(0) => return Err("the server closed a connection".into()),
                 Ok(count) => {
                     self.filled += count;
@@ -151,7 +151,7 @@ impl Connection {
                     {
                         self.input.resize(wanted.next_power_of_two(), 0);
                     }
-                    if count < space {
+                    if count < space && self.socket.is_plain() {
                         return Ok(());
                     }
                 }

@@ -17,6 +17,7 @@ use crate::connection::{Connection, frame_len};
 use crate::machine::Machine;
 use crate::options::{Options, Phase};
 use crate::record::{Figures, Recorder};
+use crate::socket;
 use crate::token::Token;
 use crate::workload::{Kind, Next, Op, Workload};
 
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     connections: Vec<Connection>,
     workers: usize,
     hearts: std::ops::Range<usize>,
+    pools: Vec<usize>,
+    deaf: usize,
     heart_every: u64,
     next_heart: u64,
     clock: SystemClock,
@@ -61,19 +64,21 @@ impl Engine {
         };
         let password = password.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
         let bind = options.bind_dn.as_deref().map(|dn| (dn, password));
-        let side = options.listeners + options.hearts;
+        let tls = if options.tls { Some(socket::client_config()?) } else { None };
+        let side = options.listeners + options.hearts + options.deaf;
+        socket::make_room(options.connections + side)?;
         let beats = options.heartbeat_ms > 0;
         let mut connections = Vec::new();
         for index in 0..options.connections + side {
             let in_flight = if index < options.connections { options.in_flight } else { 16 };
-            let connection = Connection::open(address, bind, in_flight)
+            let connection = Connection::open(address, tls.as_ref(), bind, in_flight)
                 .map_err(|error| format!("connection {index} to {address}: {error}"))?;
             connections.push(connection);
         }
         let poll = Poll::new()?;
         for (index, connection) in connections.iter_mut().enumerate() {
             poll.registry().register(
-                &mut connection.stream,
+                &mut connection.socket.stream,
                 Source(index),
                 Interest::READABLE | Interest::WRITABLE,
             )?;
@@ -86,11 +91,18 @@ impl Engine {
             // A persistent search has no answer that says it listens.
             std::thread::sleep(Duration::from_millis(500));
         }
-        let hearts = if beats { options.connections..options.connections + side } else { 0..0 };
+        let deaf = connections.len() - options.deaf;
+        for connection in connections.iter_mut().skip(deaf) {
+            connection.send(0, Op::new(Kind::Flood, Token::new(0)), |out, id, op| workload.put(out, id, op));
+            connection.flush()?;
+        }
+        let hearts = if beats { options.connections..deaf } else { 0..0 };
         Ok(Self {
             poll,
             workers: options.connections,
             hearts,
+            pools: options.pools.clone(),
+            deaf,
             heart_every: options.heartbeat_ms.max(1) * 1_000_000,
             next_heart: 0,
             clock: SystemClock::new(),
@@ -115,7 +127,7 @@ impl Engine {
         workload: &mut Workload,
     ) -> Result<Figures, Box<dyn Error>> {
         workload.begin(phase)?;
-        let mut recorder = Recorder::new();
+        let mut recorder = Recorder::new(&self.pools);
         let (changes, heard) = (self.changes, self.heard);
         let mut before = self.machine.before();
         let mut start = self.now();
@@ -201,7 +213,7 @@ impl Engine {
             }
             for event in &events {
                 let Source(index) = event.token();
-                if index >= self.connections.len() {
+                if index >= self.deaf {
                     continue;
                 }
                 if event.is_readable() {
@@ -336,7 +348,7 @@ impl Engine {
                     let Some(flight) = connection.land(message.id.0) else { continue };
                     let (kind, since) = (flight.op.kind, flight.since);
                     let outcome = workload.done(flight.op, result.code.0, message.controls);
-                    recorder.record(kind, since, now);
+                    recorder.record(kind, since, now, index);
                     let changes = matches!(
                         kind,
                         Kind::Add | Kind::Modify | Kind::Delete | Kind::DeletePreRead | Kind::ReapDelete
@@ -366,7 +378,7 @@ impl Engine {
         while self.heard - heard < wanted && self.now() < deadline {
             self.poll.poll(&mut events, Some(Duration::from_millis(100)))?;
             for event in &events {
-                if event.token().0 < self.connections.len() {
+                if event.token().0 < self.deaf {
                     self.receive(event.token().0, workload, recorder)?;
                 }
             }

@@ -20,6 +20,7 @@ mod machine;
 mod options;
 mod record;
 mod requests;
+mod socket;
 mod template;
 mod token;
 mod workload;
@@ -35,7 +36,8 @@ use record::Figures;
 use workload::Workload;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let mut options = Options::parse();
+    options.settle();
     let mut all = Vec::new();
     let outcome = run(&options, &mut all);
     if let Err(error) = &outcome {
@@ -57,9 +59,10 @@ fn run(options: &Options, all: &mut Vec<Figures>) -> Result<(), Box<dyn Error>> 
     let mut workload = Workload::new(options)?;
     let mut engine = Engine::new(options, &mut workload)?;
     println!(
-        "# {}:{}, {} connections x {} in flight, add request of {} octets, {} users{}{}",
+        "# {}:{}{}, {} connections x {} in flight, add request of {} octets, {} users{}{}",
         options.host,
         options.port,
+        if options.tls { " (TLS)" } else { "" },
         options.connections,
         options.in_flight,
         workload.add_len(),
@@ -87,14 +90,29 @@ fn run(options: &Options, all: &mut Vec<Figures>) -> Result<(), Box<dyn Error>> 
 
 fn json(options: &Options, all: &[Figures]) -> String {
     let phases: Vec<String> = all.iter().map(Figures::json).collect();
-    format!(
-        "{{\"connections\":{},\"in_flight\":{},\"population\":{},\"object_size\":{},\"plain\":{},\"rate\":{},\"phases\":[\n{}\n]}}\n",
-        options.connections,
-        options.in_flight,
-        options.population,
-        options.object_size,
-        options.plain,
-        options.rate.map_or_else(|| "null".to_owned(), |rate| rate.to_string()),
-        phases.join(",\n")
-    )
+    let list = |numbers: &[usize]| {
+        let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
+        format!("[{}]", numbers.join(","))
+    };
+    let command: Vec<String> = std::env::args().map(|argument| record::text(&argument)).collect();
+    let fields = [
+        ("command", format!("[{}]", command.join(","))),
+        ("host", record::text(&options.host)),
+        ("port", options.port.to_string()),
+        ("tls", options.tls.to_string()),
+        ("plain", options.plain.to_string()),
+        ("connections", options.connections.to_string()),
+        ("pools", list(&options.pools)),
+        ("in_flight", options.in_flight.to_string()),
+        ("population", options.population.to_string()),
+        ("object_size", options.object_size.to_string()),
+        ("rate", options.rate.map_or_else(|| "null".to_owned(), |rate| rate.to_string())),
+        ("warmup", options.warmup.to_string()),
+        ("listeners", options.listeners.to_string()),
+        ("hearts", options.hearts.to_string()),
+        ("heartbeat_ms", options.heartbeat_ms.to_string()),
+        ("deaf", options.deaf.to_string()),
+    ];
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{},\"phases\":[\n{}\n]}}\n", fields.join(","), phases.join(",\n"))
 }

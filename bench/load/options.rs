@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// The server's port.
     #[arg(long, default_value_t = 1389)]
     pub(crate) port: u16,
+    /// TLS from the first octet (LDAPS). The server's certificate is not checked.
+    #[arg(long)]
+    pub(crate) tls: bool,
     /// Who binds; without it nobody does.
     #[arg(long)]
     pub(crate) bind_dn: Option<String>,
@@ -44,6 +47,9 @@ pub(crate) struct Options {
     /// Connections that carry the load.
     #[arg(long, default_value_t = 32)]
     pub(crate) connections: usize,
+    /// Pool sizes of several OpenAM servers, as 17,33,65, instead of --connections: what each of them got is shown.
+    #[arg(long, value_delimiter = ',', conflicts_with = "connections")]
+    pub(crate) pools: Vec<usize>,
     /// Requests in flight on each connection.
     #[arg(long, default_value_t = 1)]
     pub(crate) in_flight: usize,
@@ -93,6 +99,9 @@ pub(crate) struct Options {
     /// Connections that heartbeat, beside the load. Listeners' connections heartbeat as well.
     #[arg(long, default_value_t = 0)]
     pub(crate) hearts: usize,
+    /// Connections that ask for all tokens of the base and never read an answer, beside the load.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) deaf: usize,
     /// Milliseconds between heartbeats of one connection.
     #[arg(long, default_value_t = 1000)]
     pub(crate) heartbeat_ms: u64,
@@ -117,6 +126,16 @@ pub(crate) struct Options {
     /// Given by `cargo bench`; means nothing here.
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
+}
+
+impl Options {
+    /// Makes the options agree with each other.
+    pub(crate) fn settle(&mut self) {
+        if self.pools.is_empty() {
+            self.pools.push(self.connections);
+        }
+        self.connections = self.pools.iter().sum();
+    }
 }
 
 /// A phase of the run.

@@ -12,6 +12,11 @@ use crate::workload::{KINDS, Kind};
 pub(crate) struct Recorder {
     start: u64,
     kinds: Vec<Option<Histogram<u64>>>,
+    /// Connections of each pool.
+    sizes: Vec<usize>,
+    /// Operations of each connection, and latencies of each pool.
+    connections: Vec<u64>,
+    pools: Vec<Histogram<u64>>,
     errors: Vec<BTreeMap<String, u64>>,
     second: Histogram<u64>,
     seconds: Vec<Second>,
@@ -43,6 +48,19 @@ pub(crate) struct Figures {
     pub(crate) unsent: u64,
     pub(crate) unanswered: u64,
     pub(crate) seconds: Vec<Second>,
+    pub(crate) pools: Vec<PoolFigures>,
+}
+
+/// What the connections of one OpenAM server got.
+#[derive(Debug)]
+pub(crate) struct PoolFigures {
+    pub(crate) connections: usize,
+    pub(crate) operations: u64,
+    /// The fewest and the most operations of one connection.
+    pub(crate) least: u64,
+    pub(crate) most: u64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
 }
 
 /// What came out for one kind; latencies in milliseconds.
@@ -54,8 +72,19 @@ pub(crate) struct KindFigures {
     pub(crate) p99: f64,
     pub(crate) p999: f64,
     pub(crate) max: f64,
+    /// Operations above [`LATE`].
+    pub(crate) late: u64,
+    /// Latencies at the quantiles of a plot.
+    pub(crate) quantiles: Vec<(f64, f64)>,
     pub(crate) errors: BTreeMap<String, u64>,
 }
+
+/// What a heartbeat may take, in nanoseconds.
+const LATE: u64 = 100_000_000;
+
+/// What a plot of latencies is made of.
+const QUANTILES: [f64; 14] =
+    [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999, 1.0];
 
 /// From a microsecond to five minutes, three digits.
 fn histogram() -> Histogram<u64> {
@@ -67,9 +96,12 @@ fn ms(nanoseconds: u64) -> f64 {
 }
 
 impl Recorder {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sizes: &[usize]) -> Self {
         Self {
             start: 0,
+            sizes: sizes.to_vec(),
+            connections: vec![0; sizes.iter().sum()],
+            pools: sizes.iter().map(|_| histogram()).collect(),
             kinds: KINDS.iter().map(|_| None).collect(),
             errors: KINDS.iter().map(|_| BTreeMap::new()).collect(),
             second: histogram(),
@@ -81,11 +113,11 @@ impl Recorder {
 
     /// Forgets all and starts to measure; what was sent before is not counted.
     pub(crate) fn start(&mut self, now: u64) {
-        *self = Self::new();
+        *self = Self::new(&self.sizes);
         self.start = now;
     }
 
-    pub(crate) fn record(&mut self, kind: Kind, since: u64, now: u64) {
+    pub(crate) fn record(&mut self, kind: Kind, since: u64, now: u64, connection: usize) {
         if since < self.start {
             return;
         }
@@ -99,6 +131,17 @@ impl Recorder {
             self.second.reset();
         }
         let latency = now.saturating_sub(since);
+        if let Some(operations) = self.connections.get_mut(connection) {
+            *operations += 1;
+            let mut rest = connection;
+            for (size, pool) in self.sizes.iter().zip(&mut self.pools) {
+                if rest < *size {
+                    pool.saturating_record(latency);
+                    break;
+                }
+                rest -= size;
+            }
+        }
         self.kinds[kind as usize].get_or_insert_with(histogram).saturating_record(latency);
         self.second.saturating_record(latency);
     }
@@ -127,6 +170,7 @@ impl Recorder {
         after: Counters,
         live: usize,
     ) -> Figures {
+        let above = |step: &hdrhistogram::iterators::IterationValue<u64>| step.value_iterated_to() > LATE;
         let kinds = KINDS
             .iter()
             .zip(self.kinds)
@@ -141,10 +185,26 @@ impl Recorder {
                     p99: ms(values.value_at_quantile(0.99)),
                     p999: ms(values.value_at_quantile(0.999)),
                     max: ms(values.max()),
+                    late: values.iter_recorded().filter(above).map(|step| step.count_at_value()).sum(),
+                    quantiles: QUANTILES.iter().map(|at| (*at, ms(values.value_at_quantile(*at)))).collect(),
                     errors,
                 }
             })
             .collect();
+        let mut rest = self.connections.as_slice();
+        let mut pools = Vec::new();
+        for (size, latencies) in self.sizes.iter().zip(self.pools) {
+            let (own, others) = rest.split_at(*size);
+            rest = others;
+            pools.push(PoolFigures {
+                connections: *size,
+                operations: latencies.len(),
+                least: own.iter().copied().min().unwrap_or(0),
+                most: own.iter().copied().max().unwrap_or(0),
+                p50: ms(latencies.value_at_quantile(0.5)),
+                p99: ms(latencies.value_at_quantile(0.99)),
+            });
+        }
         Figures {
             phase,
             elapsed,
@@ -157,6 +217,7 @@ impl Recorder {
             unsent: self.unsent,
             unanswered: self.unanswered,
             seconds: self.seconds,
+            pools,
         }
     }
 }
@@ -223,6 +284,23 @@ impl Figures {
             self.elapsed,
             self.operations(),
         );
+        for pool in self.pools.iter().filter(|_| self.pools.len() > 1) {
+            let _ = writeln!(
+                out,
+                "    pool of {}: {} operations, {:.1}/s a connection ({} to {} operations), p50 {:.3} ms, p99 {:.3} ms",
+                pool.connections,
+                pool.operations,
+                pool.operations as f64 / self.elapsed / pool.connections.max(1) as f64,
+                pool.least,
+                pool.most,
+                pool.p50,
+                pool.p99,
+            );
+        }
+        let late: u64 = self.kinds.iter().filter(|kind| kind.name == "heartbeat").map(|kind| kind.late).sum();
+        if late > 0 {
+            let _ = writeln!(out, "    heartbeats later than {} ms: {late}", LATE / 1_000_000);
+        }
         if let Some((due, came)) = self.notified {
             let _ = writeln!(out, "    notifications: {came} of {due}");
         }
@@ -247,6 +325,11 @@ impl Figures {
         }
         let kinds: Vec<String> = self.kinds.iter().map(KindFigures::json).collect();
         let _ = write!(out, ",\"kinds\":[{}]", kinds.join(","));
+        if let Some(longest) = self.longest_backlog {
+            let _ = write!(out, ",\"longest_backlog\":{longest}");
+        }
+        let pools: Vec<String> = self.pools.iter().map(PoolFigures::json).collect();
+        let _ = write!(out, ",\"pools\":[{}]", pools.join(","));
         let series = |second: &Second| {
             let Second { operations, p50, p99, max } = second;
             format!("[{operations},{},{},{}]", number(*p50), number(*p99), number(*max))
@@ -261,15 +344,34 @@ impl KindFigures {
     fn json(&self) -> String {
         let errors: Vec<String> =
             self.errors.iter().map(|(what, count)| format!("{}:{count}", text(what))).collect();
+        let quantiles: Vec<String> =
+            self.quantiles.iter().map(|(at, value)| format!("[{at},{}]", number(*value))).collect();
         format!(
-            "{{\"kind\":\"{}\",\"operations\":{},\"p50_ms\":{},\"p99_ms\":{},\"p99_9_ms\":{},\"max_ms\":{},\"errors\":{{{}}}}}",
+            "{{\"kind\":\"{}\",\"operations\":{},\"p50_ms\":{},\"p99_ms\":{},\"p99_9_ms\":{},\"max_ms\":{},\
+             \"later_than_100_ms\":{},\"quantiles_ms\":[{}],\"errors\":{{{}}}}}",
             self.name,
             self.operations,
             number(self.p50),
             number(self.p99),
             number(self.p999),
             number(self.max),
+            self.late,
+            quantiles.join(","),
             errors.join(",")
+        )
+    }
+}
+
+impl PoolFigures {
+    fn json(&self) -> String {
+        format!(
+            "{{\"connections\":{},\"operations\":{},\"least\":{},\"most\":{},\"p50_ms\":{},\"p99_ms\":{}}}",
+            self.connections,
+            self.operations,
+            self.least,
+            self.most,
+            number(self.p50),
+            number(self.p99)
         )
     }
 }
@@ -286,7 +388,8 @@ fn number(value: f64) -> String {
     if value.is_finite() { format!("{:.3}", value) } else { "null".to_owned() }
 }
 
-fn text(value: &str) -> String {
+/// A JSON string.
+pub(crate) fn text(value: &str) -> String {
     let mut out = String::from("\"");
     for letter in value.chars() {
         match letter {

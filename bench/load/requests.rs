@@ -214,6 +214,19 @@ impl Requests {
         out.extend_from_slice(&message);
     }
 
+    /// All that there is, again and again, for who does not read.
+    pub(crate) fn put_flood(&self, out: &mut Vec<u8>, id: i32) {
+        let mut message = BytesMut::new();
+        let mut search = request::Search::base(&self.base);
+        search.scope = Scope::Subtree;
+        search.filter = parsed("(objectClass=frCoreToken)");
+        search.attributes = &["*"];
+        for turn in 0..8 {
+            request::search(&mut message, MessageId(id + turn), &search, &[]);
+        }
+        out.extend_from_slice(&message);
+    }
+
     /// The persistent search of the watcher of sessions.
     pub(crate) fn put_listen(&self, out: &mut Vec<u8>, id: i32) {
         let wanted =

@@ -30,10 +30,11 @@ pub(crate) enum Kind {
     ReapDelete,
     Heartbeat,
     Listen,
+    Flood,
 }
 
 /// Names of the kinds, in their order.
-pub(crate) const KINDS: [&str; 11] = [
+pub(crate) const KINDS: [&str; 12] = [
     "add",
     "read",
     "query-user",
@@ -45,6 +46,7 @@ pub(crate) const KINDS: [&str; 11] = [
     "reap-delete",
     "heartbeat",
     "listen",
+    "flood",
 ];
 
 /// One operation.
@@ -316,6 +318,7 @@ impl Workload {
             Kind::ReapPage => self.requests.put_expired(out, id, self.clock.wall_ms()),
             Kind::Heartbeat => self.requests.put_heartbeat(out, id),
             Kind::Listen => self.requests.put_listen(out, id),
+            Kind::Flood => self.requests.put_flood(out, id),
         }
     }
 
@@ -422,7 +425,7 @@ impl Workload {
                 }
             }
             Kind::Heartbeat if code == 0 && entries == 1 => Ok(()),
-            Kind::Heartbeat | Kind::Listen => refused(),
+            Kind::Heartbeat | Kind::Listen | Kind::Flood => refused(),
         }
     }
 
