@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::unwilling;
 use crate::access::Requester;
-use crate::backend::Backend;
+use crate::backend::DataStore;
 use crate::config::ConfigStore;
 use crate::entry::StoredEntry;
 use crate::operation::{Directory, VirtualBackend};
@@ -50,7 +50,7 @@ pub struct MonitorSources {
     /// The connections, where somebody keeps them.
     pub connections: Option<Arc<dyn Connections>>,
     /// The store, where it is one that counts.
-    pub store: Option<Arc<Backend>>,
+    pub store: Option<Arc<DataStore>>,
     /// The access log.
     pub access_log: Option<Arc<AccessLog>>,
     /// When the server started, in milliseconds since 1970.

@@ -105,7 +105,7 @@ impl CnMonitor {
                 }
             });
         }
-        let stats = sources.store.as_ref().map(|store| store.stats());
+        let stats = sources.store.as_ref().map(|store| store.current().stats());
         report.entry(Some("Work Queue"), "ds-monitor-entry", |item| {
             let sum = |pick: fn(&Totals) -> u64| totals.iter().map(|(_, totals)| pick(totals)).sum();
             item.number("maxWorkQueueCapacity", config.administration.work_queue_capacity as u64);
@@ -142,7 +142,7 @@ impl CnMonitor {
         if let (Some(stats), Some(backend)) = (&stats, config.data()) {
             report.entry(Some(&format!("{} Storage", backend.id)), "ds-monitor-entry", |item| {
                 storage(item, stats);
-                if let Some(why) = sources.store.as_ref().and_then(|store| store.unwilling()) {
+                if let Some(why) = sources.store.as_ref().and_then(|store| store.current().unwilling()) {
                     item.text("writesRefused", &why.to_string());
                 }
             });

@@ -6,6 +6,7 @@ mod apply;
 mod build;
 mod cache;
 mod checkpoint;
+mod data_store;
 mod dataset;
 mod execute;
 mod explain;
@@ -35,12 +36,13 @@ mod tests;
 mod verify;
 mod view;
 
+pub use data_store::{DataStore, Replacement};
 pub use faulty::FaultyStore;
 pub use index_store::{
     Batch, EntryId, Estimate, IndexStore, Marks, Purpose, SharedStore, Slot, TreeId, Visit, Write,
 };
 pub use memory::MemoryStore;
-pub use open::{Backend, BackendOptions, BackendStats};
+pub use open::{Backend, BackendOptions, BackendStats, Frozen};
 pub use progress::{StartPhase, StartProgress};
 pub use purge::{PurgeHold, Purged};
 pub use rebuild::Rebuild;

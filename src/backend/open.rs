@@ -12,7 +12,7 @@ use super::checkpoint::Checkpoints;
 use super::execute::Executor;
 use super::index::{Index, IndexSet};
 use super::index_store::SharedStore;
-use super::pipeline::{Pipeline, Shared};
+use super::pipeline::{Pipeline, Relocation, Shared, Task};
 use super::plan::Plan;
 use super::progress::StartProgress;
 use super::purge::{PurgeHold, Purged, Purger};
@@ -306,8 +306,38 @@ impl Backend {
         self.shared.view.store.memory()
     }
 
+    /// Takes no changes until the guard is dropped: they are refused with this reason. When it returns, all that were taken
+    /// before are durable and visible, so what is read from then on is one consistent state. Copying forward and checkpoints
+    /// go on. Not to be called from a store's thread.
+    pub fn freeze(self: &Arc<Self>, reason: &str) -> Result<Frozen, StoreError> {
+        self.shared.frozen.store(Some(Arc::new(reason.to_owned())));
+        let frozen = Frozen(Arc::clone(self));
+        // What the sequencer takes after this sees the refusal.
+        if let Some(tasks) = self.pipeline.tasks() {
+            let (done, reached) = bounded(1);
+            let barrier = Relocation { entries: Vec::new(), wants_floor: false, done };
+            if tasks.send(Task::Relocate(barrier)).is_ok()
+                && let Ok(Err(error)) = reached.recv()
+                && self.unwilling().is_none()
+            {
+                return Err(error);
+            }
+        }
+        Ok(frozen)
+    }
+
     /// Refuses new changes, executes and acknowledges those that wait, syncs the log, ends the threads and takes a checkpoint.
+    /// Reading goes on.
     pub fn close(&self) {
+        self.end(true);
+    }
+
+    /// As [`Self::close`], without a checkpoint: for a store whose files are about to go.
+    pub fn retire(&self) {
+        self.end(false);
+    }
+
+    fn end(&self, wants_checkpoint: bool) {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -324,13 +354,23 @@ impl Backend {
         let has_ended = self.pipeline.close();
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.end();
-            if has_ended && self.shared.poison.load().is_none() {
+            if wants_checkpoint && has_ended && self.shared.poison.load().is_none() {
                 let _ = checkpoints.take();
             }
         }
         if has_ended && let Err(error) = self.shared.view.store.flush() {
             tracing::warn!(%error, "the index store could not be flushed");
         }
+    }
+}
+
+/// Keeps a store from taking changes until it is dropped ([`Backend::freeze`]).
+#[derive(Debug)]
+pub struct Frozen(Arc<Backend>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.0.shared.frozen.store(None);
     }
 }
 

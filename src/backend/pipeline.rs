@@ -174,7 +174,8 @@ impl Pipeline {
         let sender = self.tasks.load();
         // Whether the root DN may is the business of who asks.
         let refusal = || self.shared.has_room(true, is_delete(&change.kind)).err();
-        let (error, done) = match (self.shared.unwilling().or_else(refusal), sender.as_deref()) {
+        let unwilling = self.shared.refusal().or_else(|| self.shared.unwilling());
+        let (error, done) = match (unwilling.or_else(refusal), sender.as_deref()) {
             (Some(error), _) => (error, change.done),
             (None, None) => (StoreError::Unwilling("the store is closed".into()), change.done),
             (None, Some(sender)) => match sender.try_send(Task::Change(change)) {
@@ -310,6 +311,10 @@ impl Sequencer {
                 return;
             }
         };
+        // One that was let in just before the store was frozen.
+        if let Some(error) = self.shared.refusal() {
+            return self.answers.push((Told::Result(Err(ChangeError::Store(error))), change.done));
+        }
         if let Err(error) = self.find_room(&change) {
             return tell(change.done, Err(ChangeError::Store(error)));
         }

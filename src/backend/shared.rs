@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     /// Why no writes are taken, for ever.
     pub(crate) poison: ArcSwapOption<String>,
     pub(crate) closing: AtomicBool,
+    /// Why no changes are taken for now.
+    pub(crate) frozen: ArcSwapOption<String>,
     pub(crate) listeners: ArcSwap<Vec<(u64, Arc<dyn ChangeListener>)>>,
     pub(crate) counters: Counters,
     /// The last group whose changes the view shows, or which failed.
@@ -44,6 +46,7 @@ impl Shared {
             view,
             poison: ArcSwapOption::empty(),
             closing: AtomicBool::new(false),
+            frozen: ArcSwapOption::empty(),
             listeners: ArcSwap::default(),
             counters: Counters::default(),
             applied: AtomicU64::new(0),
@@ -69,6 +72,11 @@ impl Shared {
         self.closing
             .load(Ordering::Acquire)
             .then(|| StoreError::Unwilling("the server is shutting down".into()))
+    }
+
+    /// Why changes are refused for now, if they are.
+    pub(crate) fn refusal(&self) -> Option<StoreError> {
+        self.frozen.load().as_deref().map(|reason| StoreError::Unwilling(reason.clone()))
     }
 
     /// How short the room on the disk is.

@@ -182,6 +182,13 @@ pub trait ChangeListener: Send + Sync {
     fn applied(&self, changes: &[Committed]);
     /// Called on the notifying thread, each change exactly once, in log order; persistent searches are served here.
     fn notify(&self, change: &Committed);
+    /// Another store is about to take the place of the one that was listened to, which takes no more changes and has told
+    /// all it did. What is derived from the content has to be made anew from `store`.
+    fn replacing(&self, store: &dyn TokenStore) {
+        let _ = store;
+    }
+    /// The other store has taken the place; its changes are told from now on.
+    fn replaced(&self) {}
 }
 
 /// Ends the listening when dropped.
@@ -267,6 +274,10 @@ pub trait TokenStore: Send + Sync {
     fn last_sequence(&self) -> u64;
     /// Brings the indexes in line: new ones are built in the background while the store serves, dropped ones go.
     fn set_indexes(&self, indexes: Vec<IndexConfig>);
+    /// Changes when all the content is exchanged for other content: places in the old one mean nothing in the new.
+    fn generation(&self) -> u64 {
+        0
+    }
     /// Name and state (`ready`, or how far the build is) of each index.
     fn index_states(&self) -> Vec<(String, String)>;
 }

@@ -2,6 +2,7 @@
 
 mod administration;
 mod conformance;
+mod replacement;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! The disk as the log sees it, and the real one.
 
+pub mod directory;
+
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -93,10 +93,7 @@ impl Directory {
             store.subscribe(Arc::new(follower)),
             store.subscribe(Arc::clone(&persistent) as Arc<dyn ChangeListener>),
         ];
-        let faults = access.load(&*store, &schema.current()).map_err(DirectoryError::Access)?;
-        for (dn, error) in faults {
-            tracing::error!(entry = dn, %error, "an aci value is no ACI and has no effect");
-        }
+        load_access(&access, &*store, &schema).map_err(DirectoryError::Access)?;
         Ok(Arc::new(Self {
             schema,
             store,
@@ -125,6 +122,18 @@ impl Directory {
     }
 }
 
+/// Takes the ACIs that the store's entries hold.
+fn load_access(
+    access: &AccessControl,
+    store: &dyn TokenStore,
+    schema: &SchemaStore,
+) -> Result<(), StoreError> {
+    for (dn, error) in access.load(store, &schema.current())? {
+        tracing::error!(entry = dn, %error, "an aci value is no ACI and has no effect");
+    }
+    Ok(())
+}
+
 /// Keeps the ACIs current: a change of them is in force before it is acknowledged.
 struct AccessFollower {
     access: Arc<AccessControl>,
@@ -137,4 +146,10 @@ impl ChangeListener for AccessFollower {
     }
 
     fn notify(&self, _change: &Committed) {}
+
+    fn replacing(&self, store: &dyn TokenStore) {
+        if let Err(error) = load_access(&self.access, store, &self.schema) {
+            tracing::error!(%error, "the ACIs of the data that takes over cannot be read; the old ones stay in force");
+        }
+    }
 }

@@ -31,7 +31,7 @@ impl Health {
     /// What keeps it from serving all requests; empty if nothing does.
     pub(super) fn healthy(&self) -> Vec<String> {
         let mut faults = self.alive();
-        if let Some(why) = self.house.backend.unwilling() {
+        if let Some(why) = self.house.backend.current().unwilling() {
             faults.push(format!("the data store takes no writes: {why}"));
         }
         let config = self.house.directory.config.current();
@@ -77,7 +77,7 @@ impl Health {
     }
 
     fn store(&self, out: &mut Exposition) {
-        let stats = self.house.backend.stats();
+        let stats = self.house.backend.current().stats();
         let log = &stats.log;
         let gauges = [
             ("ctsd_store_entries", "Entries in the data store.", stats.entries),

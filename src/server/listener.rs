@@ -15,7 +15,7 @@ use super::socket;
 use super::table::Table;
 use super::tls::{TlsSettings, strength};
 use crate::access::ClientAddresses;
-use crate::backend::Backend;
+use crate::backend::DataStore;
 use crate::config::{Instance, Listener, ListenerKind};
 use crate::operation::Directory;
 use crate::protocol::result::{LdapResult, ResultCode};
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What all connections of the server share.
 pub(super) struct House {
     pub(super) directory: Arc<Directory>,
-    pub(super) backend: Arc<Backend>,
+    pub(super) backend: Arc<DataStore>,
     pub(super) instance: Instance,
     pub(super) started_ms: u64,
     pub(super) table: Arc<Table>,

@@ -17,7 +17,7 @@ use crate::admin::{
     follow_configuration, indexes_of,
 };
 use crate::auth::Verifier;
-use crate::backend::{Backend, BackendOptions, TokenStore};
+use crate::backend::{Backend, BackendOptions, DataStore, TokenStore};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, ConfigStore, Instance, LogKind, LogPublisher};
 use crate::log::Durability;
@@ -89,7 +89,7 @@ impl Server {
         let data = snapshot
             .data()
             .ok_or(ServerError::Lacking("no data store is enabled in cn=Backends,cn=config"))?;
-        let backend = Arc::new(Backend::open(&BackendOptions {
+        let backend = DataStore::open(BackendOptions {
             suffixes: data.base_dns.iter().map(|(text, _)| text.clone()).collect(),
             indexes: indexes_of(&snapshot),
             durability: match data.durability {
@@ -105,7 +105,7 @@ impl Server {
                 Arc::clone(&clock),
                 Arc::clone(&schema),
             )
-        })?);
+        })?;
         let store = Arc::clone(&backend) as Arc<dyn TokenStore>;
         let definitions = schema.current();
         let access = Arc::new(AccessControl::over(Arc::clone(&store), Arc::clone(&definitions)));
@@ -185,8 +185,13 @@ impl Server {
         Health { house: Arc::clone(&self.house), ports }.alive()
     }
 
-    /// The data store; for tools that open it while no server runs.
+    /// The store that serves now; for tools that open it while no server runs.
     pub(crate) fn backend(&self) -> Arc<Backend> {
+        self.house.backend.current()
+    }
+
+    /// The door by which other data takes the place of what is served.
+    pub fn data_store(&self) -> Arc<DataStore> {
         Arc::clone(&self.house.backend)
     }
 
@@ -209,7 +214,7 @@ impl Server {
         if tokio::time::timeout(DRAIN + Duration::from_secs(5), self.house.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
-        self.house.backend.close();
+        self.house.backend.current().close();
     }
 }
 

@@ -7,7 +7,7 @@ use super::State;
 use super::request::{Job, Ordered, read};
 use super::work::perform;
 use crate::access::{Privilege, Requester, Right};
-use crate::backend::Backend;
+use crate::backend::DataStore;
 use crate::clock::Clock;
 use crate::entry::{EntryBuilder, StoredEntry};
 use crate::operation::{Directory, VirtualBackend, made};
@@ -41,7 +41,7 @@ type Tasks = Mutex<Vec<Task>>;
 
 /// `cn=Tasks`.
 pub struct CnTasks {
-    backend: Arc<Backend>,
+    backend: Arc<DataStore>,
     key: NormalizedDn,
     scheduled: NormalizedDn,
     tasks: Arc<Tasks>,
@@ -78,7 +78,7 @@ fn stamp(ms: u64) -> String {
 
 impl CnTasks {
     /// The suffix whose tasks work on this store. Without tasks at first.
-    pub fn new(backend: Arc<Backend>, schema: &Schema) -> Self {
+    pub fn new(backend: Arc<DataStore>, schema: &Schema) -> Self {
         // The texts are DNs; the fallback is never taken.
         let key = |dn: &str| NormalizedDn::parse(dn, schema).unwrap_or_else(|_| NormalizedDn::root());
         Self { backend, key: key("cn=Tasks"), scheduled: key(SCHEDULED), tasks: Arc::default() }
@@ -113,7 +113,7 @@ impl CnTasks {
         let ordered = read(request, &id, &directory.store.suffixes(), now_ms, &schema)?;
         require(who, ordered.job.privilege(), "this task")?;
         if let Job::Rebuild(crate::backend::Rebuild::Named(names)) | Job::Verify(Some(names)) = &ordered.job
-            && let Some(unknown) = self.backend.unknown_indexes(names).first()
+            && let Some(unknown) = self.backend.current().unknown_indexes(names).first()
         {
             return Err(refuse(ResultCode::UNWILLING_TO_PERFORM, format!("there is no index {unknown}")));
         }
@@ -142,7 +142,7 @@ impl CnTasks {
         let own = key.clone();
         let run = move || {
             let mut say = |line: String| note(&list, &own, &*clock, "NOTICE", line);
-            let done = catch_unwind(AssertUnwindSafe(|| perform(&backend, &job, &mut say)));
+            let done = catch_unwind(AssertUnwindSafe(|| perform(&backend.current(), &job, &mut say)));
             let state = done.unwrap_or_else(|_| {
                 note(&list, &own, &*clock, "SEVERE_ERROR", "the task failed by a fault of the server".into());
                 State::Failed

@@ -292,7 +292,8 @@ fn plan(
             None
         }
         Some(page) => {
-            let digest = directory.cookies.digest(&lens.base, lens.scope, search);
+            let generation = directory.store.generation();
+            let digest = directory.cookies.digest(generation, &lens.base, lens.scope, search);
             if !page.cookie.is_empty() {
                 let refused = || {
                     let text = "the paged results cookie is not of this search, or no longer valid; start with an \

@@ -7,7 +7,7 @@
 //! | 10 | | where to go on in it, as the store gave it |
 //!
 //! The key is made when the server starts: a cookie that is from another query, another server or before a restart
-//! is refused, not misread.
+//! is refused, not misread. So is one from before the store's content was exchanged.
 
 use std::hash::Hasher;
 
@@ -33,9 +33,16 @@ impl CookieKey {
         hasher.finish()
     }
 
-    /// The digest of what makes two searches the same query.
-    pub(super) fn digest(&self, base: &NormalizedDn, scope: Scope, request: &SearchRequest<'_>) -> u64 {
+    /// The digest of what makes two searches the same query, of the same content of the store.
+    pub(super) fn digest(
+        &self,
+        generation: u64,
+        base: &NormalizedDn,
+        scope: Scope,
+        request: &SearchRequest<'_>,
+    ) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write_u64(generation);
         hasher.write(base.as_bytes());
         hasher.write_u8(0);
         hasher.write_u8(scope.number());

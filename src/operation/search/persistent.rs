@@ -58,6 +58,13 @@ impl ChangeListener for Registry {
             listener.notify(change);
         }
     }
+
+    /// Which entries came and went between the two contents nobody can tell one by one, so the searches end and say so.
+    fn replaced(&self) {
+        for listener in self.listeners.swap(Arc::default()).iter() {
+            listener.outlive();
+        }
+    }
 }
 
 /// One persistent search.
@@ -73,6 +80,8 @@ enum State {
     /// Entries that are there are being sent; changes wait.
     Holding(Vec<Committed>),
     Live(Box<Exchange>),
+    /// The content that it listened to is gone; it ends as soon as it is live.
+    Outlived,
     Over,
 }
 
@@ -105,6 +114,10 @@ impl Listener {
         let mut state = self.state();
         let held = match std::mem::replace(&mut *state, State::Live(Box::new(exchange))) {
             State::Holding(held) => held,
+            State::Outlived => {
+                drop(state);
+                return self.outlive();
+            }
             State::Live(_) | State::Over => Vec::new(),
         };
         if held.len() > MOST_HELD {
@@ -143,6 +156,21 @@ impl Listener {
         }
     }
 
+    /// Ends it because the store's content was exchanged.
+    fn outlive(&self) {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Outlived) {
+            State::Live(exchange) => {
+                drop(state);
+                exchange.directory().metrics.persistent_search_ended();
+                let text = "the data was replaced as a whole (import or restore); search anew";
+                exchange.finish(&LdapResult::new(ResultCode::BUSY, text));
+            }
+            State::Over => *state = State::Over,
+            State::Holding(_) | State::Outlived => {}
+        }
+    }
+
     fn notify(&self, change: &Committed) {
         self.deliver(&mut self.state(), change);
     }
@@ -164,7 +192,7 @@ impl Listener {
                     self.give_up(state);
                 }
             }
-            State::Over => {}
+            State::Outlived | State::Over => {}
         }
     }
 
