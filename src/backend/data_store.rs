@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::open::{Backend, BackendOptions, Frozen};
+use super::freeze::Frozen;
+use super::open::{Backend, BackendOptions};
 use super::space::SpaceSettings;
 use super::store::{
     Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Resume, StoreError, Subscription,

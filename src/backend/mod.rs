@@ -11,6 +11,7 @@ mod dataset;
 mod execute;
 mod explain;
 mod faulty;
+mod freeze;
 mod index;
 mod index_store;
 mod memory;
@@ -38,11 +39,12 @@ mod view;
 
 pub use data_store::{DataStore, Replacement};
 pub use faulty::FaultyStore;
+pub use freeze::Frozen;
 pub use index_store::{
     Batch, EntryId, Estimate, IndexStore, Marks, Purpose, SharedStore, Slot, TreeId, Visit, Write,
 };
 pub use memory::MemoryStore;
-pub use open::{Backend, BackendOptions, BackendStats, Frozen};
+pub use open::{Backend, BackendOptions, BackendStats};
 pub use progress::{StartPhase, StartProgress};
 pub use purge::{PurgeHold, Purged};
 pub use rebuild::Rebuild;

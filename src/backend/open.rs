@@ -12,7 +12,7 @@ use super::checkpoint::Checkpoints;
 use super::execute::Executor;
 use super::index::{Index, IndexSet};
 use super::index_store::SharedStore;
-use super::pipeline::{Pipeline, Relocation, Shared, Task};
+use super::pipeline::{Pipeline, Shared};
 use super::plan::Plan;
 use super::progress::StartProgress;
 use super::purge::{PurgeHold, Purged, Purger};
@@ -306,26 +306,6 @@ impl Backend {
         self.shared.view.store.memory()
     }
 
-    /// Takes no changes until the guard is dropped: they are refused with this reason. When it returns, all that were taken
-    /// before are durable and visible, so what is read from then on is one consistent state. Copying forward and checkpoints
-    /// go on. Not to be called from a store's thread.
-    pub fn freeze(self: &Arc<Self>, reason: &str) -> Result<Frozen, StoreError> {
-        self.shared.frozen.store(Some(Arc::new(reason.to_owned())));
-        let frozen = Frozen(Arc::clone(self));
-        // What the sequencer takes after this sees the refusal.
-        if let Some(tasks) = self.pipeline.tasks() {
-            let (done, reached) = bounded(1);
-            let barrier = Relocation { entries: Vec::new(), wants_floor: false, done };
-            if tasks.send(Task::Relocate(barrier)).is_ok()
-                && let Ok(Err(error)) = reached.recv()
-                && self.unwilling().is_none()
-            {
-                return Err(error);
-            }
-        }
-        Ok(frozen)
-    }
-
     /// Refuses new changes, executes and acknowledges those that wait, syncs the log, ends the threads and takes a checkpoint.
     /// Reading goes on.
     pub fn close(&self) {
@@ -361,16 +341,6 @@ impl Backend {
         if has_ended && let Err(error) = self.shared.view.store.flush() {
             tracing::warn!(%error, "the index store could not be flushed");
         }
-    }
-}
-
-/// Keeps a store from taking changes until it is dropped ([`Backend::freeze`]).
-#[derive(Debug)]
-pub struct Frozen(Arc<Backend>);
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.0.shared.frozen.store(None);
     }
 }
 
