@@ -12,6 +12,7 @@ use crossbeam::channel::{Sender, bounded};
 use super::StoreError;
 use super::index::{Index, IndexSet, Keys};
 use super::index_store::EntryId;
+use super::pieces;
 use super::pipeline::{Shared, Work};
 
 /// Entries of a piece.
@@ -92,9 +93,9 @@ fn current(shared: &Shared, id: EntryId) -> Result<Current, StoreError> {
     if let Some(entry) = view.cache.get(id, slot.place) {
         return Ok(Some((slot, entry)));
     }
-    match view.log.read(slot.place).map(crate::entry::StoredEntry::parse) {
-        Ok(Ok(entry)) => Ok(Some((slot, Arc::new(entry)))),
-        _ => view.current(id),
+    match pieces::read(&view.log, slot.place) {
+        Ok(entry) => Ok(Some((slot, Arc::new(entry)))),
+        Err(_) => view.current(id),
     }
 }
 

@@ -19,6 +19,7 @@ mod open;
 mod overlay;
 mod packed;
 mod patch;
+mod pieces;
 mod pipeline;
 mod plan;
 mod progress;

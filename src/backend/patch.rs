@@ -7,7 +7,8 @@ use super::StoreError;
 use super::index::Keys;
 use super::index_store::{Batch, EntryId, Slot, TreeId, Visit};
 use super::memory::{IdHasher, IdMap};
-use super::view::{View, name_key, store_error};
+use super::pieces;
+use super::view::{View, name_key};
 use crate::entry::StoredEntry;
 use crate::log::Place;
 use crate::schema::{NormalizedDn, Schema};
@@ -88,12 +89,6 @@ impl Patcher<'_> {
         if self.batch.len() >= BATCH * 16 { self.apply() } else { Ok(()) }
     }
 
-    fn read(&self, place: Place) -> Result<StoredEntry, StoreError> {
-        let bytes = self.view.log.read(place).map_err(|error| store_error(&error))?;
-        StoredEntry::parse(bytes)
-            .map_err(|error| StoreError::Corrupt(format!("the entry at {place:?}: {error}")))
-    }
-
     fn name(&self, entry: &StoredEntry, parent: EntryId) -> Result<super::view::NameKey, StoreError> {
         let key = NormalizedDn::parse(entry.dn(), self.schema)
             .map_err(|error| StoreError::Corrupt(format!("the name {}: {error}", entry.uuid())))?;
@@ -102,7 +97,7 @@ impl Patcher<'_> {
 
     /// Removes name and keys of the version that the trees have; false if that cannot be read.
     fn remove(&mut self, id: EntryId, slot: &Slot) -> Result<bool, StoreError> {
-        let Ok(entry) = self.read(slot.place) else { return Ok(false) };
+        let Ok(entry) = pieces::read(&self.view.log, slot.place) else { return Ok(false) };
         let Ok(name) = self.name(&entry, slot.parent) else { return Ok(false) };
         self.batch.remove(self.view.names, &name);
         self.view.indexes.load().keys(id, &entry, &|_| true, &mut self.keys);
@@ -111,7 +106,7 @@ impl Patcher<'_> {
     }
 
     fn put(&mut self, id: EntryId, slot: Slot) -> Result<(), StoreError> {
-        let entry = self.read(slot.place)?;
+        let entry = pieces::read(&self.view.log, slot.place)?;
         let name = self.name(&entry, slot.parent)?;
         self.batch.slot(id, slot);
         self.batch.put(self.view.names, &name, &id.to_bytes());

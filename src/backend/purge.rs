@@ -12,12 +12,12 @@ use crossbeam::channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
 
 use super::StoreError;
 use super::execute::Copied;
+use super::pieces;
 use super::pipeline::{Relocation, Shared, Task};
 use super::record::{LocalPart, RecordKind};
 use super::space::{Pressure, SegmentUse, SpaceSettings};
 use super::view::store_error;
 use crate::clock::Clock;
-use crate::entry::StoredEntry;
 use crate::log::{LogError, SegmentInfo};
 
 /// Octets that are copied by one request to the sequencer.
@@ -313,9 +313,7 @@ impl Purger {
         if self.shared.view.store.slot(id)?.is_none_or(|slot| slot.place != from) {
             return Ok(None);
         }
-        let bytes = self.shared.view.log.read(from).map_err(|error| store_error(&error))?;
-        let entry = StoredEntry::parse(bytes)
-            .map_err(|error| StoreError::Corrupt(format!("entry {} at {from:?}: {error}", id.0)))?;
+        let entry = pieces::read(&self.shared.view.log, from)?;
         Ok(Some(Copied { id, from, entry: Arc::new(entry) }))
     }
 

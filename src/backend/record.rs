@@ -3,15 +3,15 @@
 //! | offset | octets | content |
 //! |---|---|---|
 //! | 0 | 1 | format version, 1 |
-//! | 1 | 1 | where the entry's bytes are: 0 nowhere (it is gone), 1 in the envelope, 2 here |
+//! | 1 | 1 | where the entry's bytes are: 0 nowhere (it is gone), 1 in the envelope, 2 here, 3 in both, in pieces |
 //! | 2 | 8 | EntryId |
 //! | 10 | 8 | EntryId of the parent; 0 above a suffix entry |
-//! | 18 | 4 | octets from the start of that part to the entry's bytes |
-//! | 22 | 4 | octets of the entry |
+//! | 18 | 4 | octets from the start of that part to the entry's bytes; of one in pieces, from the envelope's start to its region |
+//! | 22 | 4 | octets of the entry; of one in pieces, of its region |
 //! | 26 | 12 | of a copy: the place it was copied from (segment, offset, octets); otherwise zeros |
-//! | 38 | | the entry in its stored form, if it is here |
+//! | 38 | | the entry in its stored form, if it is here; of one in pieces, literal bytes and table (`pieces`) |
 //!
-//! The envelope of an ADD holds the whole entry, so it is not written twice.
+//! The envelope of an ADD holds the whole entry, so it is not written twice; that of a modify holds the new values.
 
 use bytes::{BufMut, BytesMut};
 
@@ -22,6 +22,10 @@ use crate::log::{Place, RecordPlace};
 /// Octets in front of the entry.
 pub(crate) const LENGTH: u32 = 38;
 const VERSION: u8 = 1;
+
+/// Set in the length of an entry's place if the place is a region from which the entry has to be put together. The log
+/// knows no such place: segments are no longer than 2 GiB.
+pub(crate) const IN_PIECES: u32 = 1 << 31;
 
 /// Octets of a copy's record beside the entry: the log's header, the local part, and what aligns it.
 pub(crate) const COPY_OVERHEAD: u64 = 32 + LENGTH as u64 + 4;
@@ -92,6 +96,8 @@ pub(crate) enum Image {
     Envelope(u32, u32),
     /// In the local part: octets.
     Local(u32),
+    /// In pieces: the region's offset in the envelope, and its octets up to the record's end.
+    Pieces(u32, u32),
 }
 
 impl Image {
@@ -101,6 +107,11 @@ impl Image {
             Self::Gone => None,
             Self::Envelope(offset, octets) => Some(record.envelope.sub(offset, octets)),
             Self::Local(octets) => Some(record.local.sub(LENGTH, octets)),
+            Self::Pieces(offset, octets) => {
+                let start = record.envelope.offset.saturating_sub(record.record.offset);
+                let region = record.record.sub(start.saturating_add(offset), octets);
+                Some(Place { len: region.len | IN_PIECES, ..region })
+            }
         }
     }
 }
@@ -121,6 +132,7 @@ impl LocalPart {
             Image::Gone => (0, 0, 0),
             Image::Envelope(offset, octets) => (1, offset, octets),
             Image::Local(octets) => (2, LENGTH, octets),
+            Image::Pieces(offset, octets) => (3, offset, octets),
         };
         out.put_u8(VERSION);
         out.put_u8(tag);
@@ -142,6 +154,7 @@ impl LocalPart {
             [VERSION, 0] => Image::Gone,
             [VERSION, 1] => Image::Envelope(offset, octets),
             [VERSION, 2] => Image::Local(octets),
+            [VERSION, 3] => Image::Pieces(offset, octets),
             _ => return None,
         };
         let id =
@@ -168,8 +181,20 @@ mod tests {
     }
 
     #[test]
+    fn places_of_entries() {
+        let place = |offset, len| Place { segment: 1, offset, len };
+        let record =
+            RecordPlace { record: place(4096, 300), envelope: place(4128, 200), local: place(4328, 68) };
+        assert_eq!(Image::Gone.place(&record), None);
+        assert_eq!(Image::Envelope(10, 20).place(&record), Some(place(4138, 20)));
+        assert_eq!(Image::Local(30).place(&record), Some(place(4366, 30)));
+        assert_eq!(Image::Pieces(50, 218).place(&record), Some(place(4178, 218 | IN_PIECES)));
+        assert_eq!(Image::Pieces(50, 219).place(&record).map(|place| place.len), Some(IN_PIECES));
+    }
+
+    #[test]
     fn what_is_written_is_read() {
-        for image in [Image::Gone, Image::Envelope(70, 5000), Image::Local(3)] {
+        for image in [Image::Gone, Image::Envelope(70, 5000), Image::Local(3), Image::Pieces(70, 5000)] {
             let part = LocalPart {
                 image,
                 id: EntryId(7),

@@ -7,11 +7,11 @@ use super::index::Keys;
 use super::index_store::{Batch, EntryId, Marks, Slot};
 use super::memory::IdMap;
 use super::patch::Version;
+use super::pieces;
 use super::record::{Floor, LocalPart, RecordKind};
 use super::start::Start;
-use super::view::{View, name_key, store_error};
+use super::view::{View, name_key};
 use crate::changelog::{ChangeRecord, Csn, CsnGenerator};
-use crate::entry::StoredEntry;
 use crate::log::{Place, ReplayError, ReplayRecord};
 use crate::schema::{NormalizedDn, Schema};
 
@@ -184,9 +184,7 @@ fn put(
         if !has_parent(parent)? {
             continue;
         }
-        let bytes = view.log.read(place).map_err(|error| store_error(&error))?;
-        let entry = StoredEntry::parse(bytes)
-            .map_err(|error| StoreError::Corrupt(format!("entry {} at {place:?}: {error}", id.0)))?;
+        let entry = pieces::read(&view.log, place)?;
         let key = NormalizedDn::parse(entry.dn(), schema)
             .map_err(|error| StoreError::Corrupt(format!("the name of entry {}: {error}", id.0)))?;
         let rdn = if parent == EntryId::ROOT { key.as_bytes() } else { key.rdn_key() };

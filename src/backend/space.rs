@@ -95,7 +95,7 @@ pub(crate) struct Space(Mutex<BTreeMap<u32, Live>>);
 
 /// Octets that an entry takes in a segment if it is copied there.
 fn weight(place: Place) -> u64 {
-    u64::from(place.len) + record::COPY_OVERHEAD
+    u64::from(place.len & !record::IN_PIECES) + record::COPY_OVERHEAD
 }
 
 impl Space {

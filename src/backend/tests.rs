@@ -3,6 +3,7 @@
 mod administration;
 mod conformance;
 mod replacement;
+mod pieces;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet};

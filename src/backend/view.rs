@@ -12,6 +12,7 @@ use super::cache::Cache;
 use super::checkpoint::Growth;
 use super::index::IndexSet;
 use super::index_store::{EntryId, SharedStore, Slot, TreeId};
+use super::pieces;
 use super::space::Space;
 use crate::clock::Clock;
 use crate::entry::{EntryContext, StoredEntry};
@@ -196,13 +197,7 @@ impl View {
         if let Some(entry) = self.cache.get(id, place) {
             return Ok(entry);
         }
-        let bytes = self.log.read(place).map_err(|error| store_error(&error))?;
-        let entry = StoredEntry::parse(bytes).map_err(|error| {
-            StoreError::Corrupt(format!(
-                "the entry at octet {} of log segment {}: {error}",
-                place.offset, place.segment
-            ))
-        })?;
+        let entry = pieces::read(&self.log, place)?;
         let entry = Arc::new(entry);
         self.cache.put(id, place, Arc::clone(&entry));
         Ok(entry)

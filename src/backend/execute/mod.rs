@@ -26,7 +26,8 @@ pub(crate) use relocate::{Copied, Extra, Moved};
 
 use super::index_store::EntryId;
 use super::overlay::{Overlay, Pending};
-use super::record::{Image, LocalPart};
+use super::pieces::{self, Pieces};
+use super::record::{self, Image, LocalPart};
 use super::start::Start;
 use super::store::{ChangeError, ChangeKind, Committed, NewEntry, ParentCheck, StoreError};
 use super::view::{NameKey, View, name_key, parent_key, store_error};
@@ -315,30 +316,42 @@ impl Executor {
             Op::Mark => 4,
             Op::Advance => 5,
         };
-        let image = |payload: usize| match (record.op, record.after) {
-            (Op::Add, Some(entry)) => {
-                Image::Envelope(u32::try_from(payload).unwrap_or(0), octets(entry.as_bytes().len()))
-            }
-            (_, Some(entry)) => Image::Local(octets(entry.as_bytes().len())),
-            (_, None) => Image::Gone,
+        let pieces = match record.after {
+            Some(entry) if record.op == Op::Modify => pieces::find(record.payload, entry),
+            _ => Pieces::new(),
         };
+        let mut image = Image::Gone;
         self.group.stamp(record.csn);
         let pushed = self.group.push(
             kind,
             self.sequence,
-            |out| envelope.encode(out),
-            |out, &payload| {
-                let image = image(payload);
+            |out| {
+                let start = out.len();
+                let payload = envelope.encode(out);
+                (octets(payload), octets(out.len() - start))
+            },
+            |out, &(payload, length)| {
+                image = match (record.op, record.after, pieces::start(&pieces)) {
+                    (_, None, _) => Image::Gone,
+                    (Op::Add, Some(entry), _) => Image::Envelope(payload, octets(entry.as_bytes().len())),
+                    (_, Some(_), Some(start)) => {
+                        let behind = length - (payload + start);
+                        Image::Pieces(payload + start, behind + record::LENGTH + pieces::length(&pieces))
+                    }
+                    (_, Some(entry), None) => Image::Local(octets(entry.as_bytes().len())),
+                };
                 let part =
                     LocalPart { image, id: record.id, parent: record.parent, previous: Place::default() };
                 part.encode(out);
-                if let (Image::Local(_), Some(entry)) = (image, record.after) {
-                    out.put_slice(entry.as_bytes());
+                match (image, record.after) {
+                    (Image::Local(_), Some(entry)) => out.put_slice(entry.as_bytes()),
+                    (Image::Pieces(..), Some(entry)) => pieces::put(&pieces, entry.as_bytes(), out),
+                    _ => {}
                 }
             },
         );
-        let payload = match pushed {
-            Ok(payload) => payload,
+        match pushed {
+            Ok(_) => {}
             Err(LogError::TooLarge { length, limit }) => {
                 return Err(refused(
                     ResultCode::ADMIN_LIMIT_EXCEEDED,
@@ -346,11 +359,11 @@ impl Executor {
                 ));
             }
             Err(error) => return Err(ChangeError::Store(store_error(&error))),
-        };
+        }
         let sequence = self.sequence;
         self.sequence += 1;
         self.oseq += 1;
-        Ok((record.csn, sequence, image(payload)))
+        Ok((record.csn, sequence, image))
     }
 
     fn next_csn(&mut self) -> Csn {

@@ -6,7 +6,8 @@ use super::{Difference, difference};
 use crate::backend::StoreError;
 use crate::backend::index::{IndexSet, Keys, key};
 use crate::backend::index_store::{EntryId, Slot, TreeId, Visit};
-use crate::backend::view::{View, name_key, parent_key, store_error};
+use crate::backend::pieces;
+use crate::backend::view::{View, name_key, parent_key};
 use crate::entry::StoredEntry;
 use crate::schema::{NormalizedDn, Schema};
 
@@ -17,11 +18,7 @@ fn read(view: &View, id: EntryId) -> Result<Option<(Slot, Arc<StoredEntry>)>, St
         if let Some(entry) = view.cache.get(id, slot.place) {
             return Ok(Some((slot, entry)));
         }
-        let bytes = view.log.read(slot.place).map_err(|error| store_error(&error));
-        let parsed = bytes.and_then(|bytes| {
-            StoredEntry::parse(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
-        });
-        match parsed {
+        match pieces::read(&view.log, slot.place) {
             Ok(entry) => return Ok(Some((slot, Arc::new(entry)))),
             Err(error) => match view.store.slot(id)? {
                 Some(now) if now.place == slot.place => return Err(error),
