@@ -2,8 +2,8 @@
 
 mod administration;
 mod conformance;
-mod replacement;
 mod pieces;
+mod replacement;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
