@@ -25,6 +25,7 @@ pub mod backend;
 
 pub mod access;
 pub mod auth;
+pub mod backup;
 
 pub mod operation;
 

@@ -13,7 +13,7 @@ use super::StoreError;
 use crate::log::Disk;
 use crate::log::disk::OpenMode;
 
-const NAME: &str = "dataset-id";
+pub(super) const NAME: &str = "dataset-id";
 const NEW_NAME: &str = "dataset-id.new";
 const MAGIC: &[u8; 8] = b"ctsd-set";
 const VERSION: u32 = 1;
@@ -44,7 +44,7 @@ pub(crate) fn id(disk: &dyn Disk) -> Result<[u8; 16], StoreError> {
     Ok(id)
 }
 
-fn encode(id: [u8; 16]) -> Vec<u8> {
+pub(super) fn encode(id: [u8; 16]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(LENGTH);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_be_bytes());

@@ -3,6 +3,7 @@
 //! `operation` sees [`TokenStore`] alone and stays ignorant of what answers.
 
 mod apply;
+mod backup;
 mod build;
 mod cache;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod faulty;
 mod freeze;
 mod index;
 mod index_store;
+mod life;
 mod memory;
 mod open;
 mod overlay;
@@ -38,12 +40,14 @@ mod tests;
 mod verify;
 mod view;
 
+pub use backup::{BackupSource, CheckpointFile, DATASET_FILE, dataset_file};
 pub use data_store::{DataStore, Replacement};
 pub use faulty::FaultyStore;
 pub use freeze::Frozen;
 pub use index_store::{
     Batch, EntryId, Estimate, IndexStore, Marks, Purpose, SharedStore, Slot, TreeId, Visit, Write,
 };
+pub use life::Life;
 pub use memory::MemoryStore;
 pub use open::{Backend, BackendOptions, BackendStats};
 pub use progress::{StartPhase, StartProgress};

@@ -12,6 +12,7 @@ use super::checkpoint::Checkpoints;
 use super::execute::Executor;
 use super::index::{Index, IndexSet};
 use super::index_store::SharedStore;
+use super::life::Life;
 use super::pipeline::{Pipeline, Shared};
 use super::plan::Plan;
 use super::progress::StartProgress;
@@ -24,6 +25,7 @@ use super::store::{
 };
 use super::stream::Stream;
 use super::view::parent_key;
+use crate::changelog::ReplicaId;
 use crate::clock::Clock;
 use crate::config::IndexStoreKind;
 use crate::entry::StoredEntry;
@@ -137,13 +139,15 @@ pub struct BackendStats {
 pub struct Backend {
     pub(super) shared: Arc<Shared>,
     pub(super) pipeline: Pipeline,
-    checkpoints: Option<Checkpoints>,
-    purger: Arc<Purger>,
+    pub(super) checkpoints: Option<Checkpoints>,
+    pub(super) purger: Arc<Purger>,
     /// The purge's thread, and what ends it when it goes.
     purging: Mutex<Purging>,
     pub(super) schema: Arc<SchemaStore>,
     recovered: Recovered,
     dataset_id: [u8; 16],
+    pub(super) replica: ReplicaId,
+    pub(super) life: Life,
     next_listener: AtomicU64,
     /// Held while the set of indexes changes; the builders' threads.
     pub(super) builders: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -189,7 +193,7 @@ impl Backend {
         store: Option<SharedStore>,
         options: &BackendOptions,
     ) -> Result<Self, StoreError> {
-        let Started { view, writer, recovered, start, dataset_id, taker, unbuilt } =
+        let Started { view, writer, recovered, start, dataset_id, life, taker, unbuilt } =
             start(&home, &log, options, store)?;
         let shared = Arc::new(Shared::new(Arc::clone(&view)));
         if let Some(cut) = &recovered.cut {
@@ -204,6 +208,7 @@ impl Backend {
         }
         let checkpoints = taker.map(|taker| Checkpoints::start(taker, Arc::clone(&view)));
         let newest = start.csns.last().ms();
+        let replica = start.csns.origin().replica;
         let purger = Purger::new(Arc::clone(&shared), Arc::clone(&options.clock), options.space, newest);
         let purger = Arc::new(purger);
         let executor = Executor::new(view, Arc::clone(&options.clock), start);
@@ -218,6 +223,8 @@ impl Backend {
             schema: Arc::clone(&options.schema),
             recovered,
             dataset_id,
+            replica,
+            life,
             next_listener: AtomicU64::new(1),
             builders: Mutex::new(Vec::new()),
             is_closed: AtomicBool::new(false),

@@ -111,6 +111,11 @@ impl Purger {
         self.origin.0.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
 
+    /// The hybrid clock in milliseconds since 1970, and how long changes are kept.
+    pub(crate) fn clock(&self) -> (u64, Duration) {
+        (self.now_ms().max(self.clock.wall_ms()), self.settings.load().purge_delay)
+    }
+
     /// What is live, by segment, oldest first.
     pub(crate) fn segments(&self) -> Vec<SegmentUse> {
         let view = &self.shared.view;

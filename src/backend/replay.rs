@@ -46,7 +46,9 @@ impl Replay {
         if kind == Some(RecordKind::Floor) {
             let floor = Floor::decode(record.local).ok_or("its floor is of another format")?;
             self.csns.observe(floor.csn);
-            marks.oseq = marks.oseq.max(floor.oseq.saturating_sub(1));
+            if floor.csn.origin() == Some(self.csns.origin()) {
+                marks.oseq = marks.oseq.max(floor.oseq.saturating_sub(1));
+            }
             marks.csn = marks.csn.max(floor.csn.to_bytes());
             marks.next_id = marks.next_id.max(floor.next_id);
             return Ok(());

@@ -9,6 +9,7 @@ use super::checkpoint::{self, Header, Taker};
 use super::dataset;
 use super::index::{Index, IndexSet};
 use super::index_store::{IndexStore, Marks, Purpose, SharedStore};
+use super::life::Life;
 use super::memory::MemoryStore;
 use super::open::BackendOptions;
 use super::patch::patch;
@@ -17,7 +18,7 @@ use super::replay::Replay;
 use super::sled::SledStore;
 use super::store::StoreError;
 use super::view::{View, store_error};
-use crate::changelog::{Csn, CsnGenerator, Incarnation, Origin, ReplicaId};
+use crate::changelog::{Csn, CsnGenerator, Origin, ReplicaId};
 use crate::config::IndexStoreKind;
 use crate::log::{Cut, Disk, Log, Options, Recovered, Writer};
 use crate::schema::{NormalizedDn, Schema};
@@ -46,6 +47,7 @@ pub(crate) struct Started {
     pub(crate) recovered: Recovered,
     pub(crate) start: Start,
     pub(crate) dataset_id: [u8; 16],
+    pub(crate) life: Life,
     /// Takes checkpoints, if the trees are in memory.
     pub(crate) taker: Option<Arc<Taker>>,
     /// Indexes that what was kept does not have.
@@ -74,7 +76,7 @@ impl Trees {
     }
 
     fn base(&self, origin: Origin) -> Option<Base> {
-        let base = match self {
+        let mut base = match self {
             Self::Memory(_, header) => {
                 let header = header.as_ref()?;
                 Base { applied: header.applied, through: header.through, marks: header.marks }
@@ -88,7 +90,13 @@ impl Trees {
         };
         // Under another replica id the change numbers are other ones.
         let csn = Csn::from_bytes(base.marks.csn);
-        (base.applied > 0 && csn.origin() == Some(origin)).then_some(base)
+        // This life's changes are counted from 1.
+        let is_earlier =
+            csn.replica() == origin.replica.get() && csn.incarnation() < origin.incarnation.get();
+        if is_earlier {
+            base.marks.oseq = 0;
+        }
+        (base.applied > 0 && (is_earlier || csn.origin() == Some(origin))).then_some(base)
     }
 }
 
@@ -110,7 +118,8 @@ pub(crate) fn start(
     }
     let replica = ReplicaId::new(options.replica)
         .ok_or_else(|| StoreError::Unwilling("the replica id is a number from 1 to 65535".into()))?;
-    let origin = Origin { replica, incarnation: Incarnation::ONE };
+    let life = Life::read(&**home)?;
+    let origin = Origin { replica, incarnation: life.incarnation };
     let reporter = Reporter::new(options.on_progress.clone());
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8));
     let is_sled = options.index_store == IndexStoreKind::Sled;
@@ -201,7 +210,16 @@ pub(crate) fn start(
             }
             Trees::Kept(_) => None,
         };
-        return Ok(Started { view: Arc::new(view), writer, recovered, start, dataset_id, taker, unbuilt });
+        return Ok(Started {
+            view: Arc::new(view),
+            writer,
+            recovered,
+            start,
+            dataset_id,
+            life,
+            taker,
+            unbuilt,
+        });
     }
 }
 

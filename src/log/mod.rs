@@ -13,6 +13,7 @@ pub mod fault;
 mod format;
 mod group;
 mod mend;
+mod pin;
 mod purge;
 mod reader;
 mod recover;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use disk::{Disk, OsDisk};
 pub use group::Group;
+pub use pin::PinnedSegment;
 pub use purge::SegmentInfo;
 pub use reader::{LogRecord, Records};
 pub use recover::{Cut, Damage, Recovered, ReplayError, ReplayRecord};

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crossbeam::channel::{Receiver, Sender, bounded, select};
 
 use super::super::StoreError;
+use super::super::backup::CheckpointFile;
 use super::super::index_store::{IndexStore, Purpose, TreeId};
 use super::super::memory::MemoryStore;
 use super::super::view::View;
 use super::{BLOCK, CHUNK_HEADER, Header, KEPT, LEAVES, NAMES, NEW_NAME, SLOT, SLOTS};
-use super::{applied_of, failed, file_name};
+use super::{applied_of, failed, file_name, list};
 use crate::log::disk::{DiskFile, OpenMode};
 use crate::log::{Disk, Log};
 
@@ -251,6 +252,19 @@ impl Checkpoints {
     /// Takes one now.
     pub(crate) fn take(&self) -> Result<Option<u64>, StoreError> {
         take(&self.taker, &self.view)
+    }
+
+    /// The newest checkpoint that shows nothing after a sequence, held open.
+    pub(crate) fn newest(&self, through: u64) -> Result<Option<CheckpointFile>, StoreError> {
+        // None goes while this is held.
+        let _last = self.taker.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let home = &*self.taker.home;
+        let fitting =
+            list(home, self.taker.purpose)?.into_iter().rev().find(|header| header.through <= through);
+        let Some(header) = fitting else { return Ok(None) };
+        let name = header.name();
+        let file = home.open(&name, OpenMode::Read).map_err(failed("open", &name))?;
+        Ok(Some(CheckpointFile { name, octets: header.octets, file }))
     }
 
     /// Ends the thread; a checkpoint that it is taking is given up.
