@@ -6,7 +6,7 @@ use super::aci_text::Quoted;
 use super::right::AciError;
 
 /// Addresses of clients, as `ds-cfg-allowed-client` and `ds-cfg-denied-client` name them: the forms of the bind rule
-/// `ip`. Host names match no client: a name service must not decide who gets in.
+/// `ip`. Host names are left to who can resolve them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientAddresses(Vec<Network>);
 
@@ -14,6 +14,11 @@ impl ClientAddresses {
     /// Reads the texts; those that are no addresses are left out.
     pub fn of(texts: &[String]) -> Self {
         Self(texts.iter().filter_map(|text| Network::parse(text.trim())).collect())
+    }
+
+    /// The texts that are no addresses: host names.
+    pub fn host_names(texts: &[String]) -> impl Iterator<Item = &str> {
+        texts.iter().map(|text| text.trim()).filter(|text| Network::parse(text).is_none())
     }
 
     /// Whether the address is among them.

@@ -163,6 +163,12 @@ impl Privileges {
         Self(self.0 | (1 << privilege as u32))
     }
 
+    /// What is in one set or the other.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The set with one less.
     #[must_use]
     pub const fn without(self, privilege: Privilege) -> Self {

@@ -127,6 +127,13 @@ impl Requester {
         Self::new("", NormalizedDn::root(), Privileges::none(), limits, origin)
     }
 
+    /// The same requester with these privileges.
+    #[must_use]
+    pub fn with_privileges(mut self, privileges: Privileges) -> Self {
+        self.privileges = privileges;
+        self
+    }
+
     /// Who the entry stands for, with its `ds-privilege-name` and `ds-rlim-*` values over the inherited ones.
     pub fn of_entry(
         entry: &StoredEntry,

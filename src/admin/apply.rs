@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::{AciError, check_aci};
+use crate::access::{AciError, Privilege, check_aci};
 use crate::backend::{IndexConfig, IndexType, SpaceSettings};
 use crate::config::{Config, IndexKind, LogKind};
 use crate::operation::Directory;
@@ -57,6 +57,17 @@ pub fn follow_configuration(directory: &Directory) -> Result<(), AciError> {
         if !new.access.enabled {
             let text = "access control cannot be switched off; give the grant in ds-cfg-global-aci instead";
             return Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
+        }
+        for name in &new.global.disabled_privileges {
+            let text = match Privilege::parse(name) {
+                None => format!("ds-cfg-disabled-privilege: there is no privilege {name}"),
+                Some(Privilege::BypassAcl) => {
+                    "ds-cfg-disabled-privilege: access control cannot be switched off, so bypass-acl is always asked for"
+                        .to_owned()
+                }
+                Some(_) => continue,
+            };
+            return Err(LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, text));
         }
         let schema = schema.current();
         for text in &new.access.global_acis {

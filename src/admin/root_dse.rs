@@ -18,13 +18,12 @@ use crate::schema::NormalizedDn;
 pub struct RootDse {
     config: Arc<ConfigStore>,
     root: NormalizedDn,
-    mechanisms: Vec<String>,
 }
 
 impl RootDse {
-    /// The root DSE of a server that offers these SASL mechanisms.
-    pub fn new(config: Arc<ConfigStore>, mechanisms: Vec<String>) -> Self {
-        Self { config, root: NormalizedDn::root(), mechanisms }
+    /// The root DSE of a server of this configuration.
+    pub fn new(config: Arc<ConfigStore>) -> Self {
+        Self { config, root: NormalizedDn::root() }
     }
 
     /// The entry as it is now. Lists what works: StartTLS only where a listener allows it.
@@ -56,7 +55,7 @@ impl RootDse {
         for oid in oid::SUPPORTED_FEATURES {
             put("supportedFeatures", oid);
         }
-        for mechanism in &self.mechanisms {
+        for mechanism in config.sasl.mechanisms() {
             put("supportedSASLMechanisms", mechanism);
         }
         put("supportedLDAPVersion", "3");

@@ -112,7 +112,7 @@ fn bench() -> Bench {
         _place: place,
         directory,
         store,
-        root: RootDse::new(config.clone(), Vec::new()),
+        root: RootDse::new(config.clone()),
         config: CnConfig::new(config.clone(), &now),
         schema: CnSchema::new(config, &now),
     }

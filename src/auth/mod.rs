@@ -1,14 +1,19 @@
-//! Whether a client is who it says: stored passwords, the pool that hashes, and what an account's state forbids.
+//! Whether a client is who it says: stored passwords, the pool that hashes, certificates, and what an account's state
+//! forbids.
 //!
 //! Nothing here reads entries or answers requests; the operations bring stored values and take verdicts. Clear
 //! passwords live in [`Secret`], which prints as stars and is wiped when dropped.
 
+mod certificate;
+mod lockout;
 pub mod policy;
 mod proven;
 pub mod scheme;
 mod secret;
 mod verifier;
 
+pub use certificate::ClientCertificate;
+pub use lockout::{LockoutRules, Lockouts, Turn, Turns};
 pub use policy::Refusal;
 pub use scheme::Scheme;
 pub use secret::{Secret, os_random, random_password};

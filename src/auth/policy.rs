@@ -1,5 +1,5 @@
-//! What the state of an account forbids. Small on purpose: no lockout and no expiry (features.md §9); what is added
-//! joins [`Refusal`] and [`check`].
+//! What the stored state of an account forbids. Small on purpose: no expiry (features.md §9), and lockout is
+//! [`super::Lockouts`]' business; what is added joins [`Refusal`] and [`check`].
 
 /// Why an account must not be used, however right the password. The client is told invalidCredentials and no more;
 /// the text is for the log.

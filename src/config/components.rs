@@ -1,6 +1,13 @@
 //! Every property an operator may set, listed once: by component (the object class of its entry), with kind, default
 //! and what a change takes.
 
+mod authentication;
+
+use authentication::{
+    EXTERNAL, FINGERPRINT_MAPPER, IDENTITY_MAPPER, KEY_MANAGER, PASSWORD_POLICY, PLAIN, STORAGE_SCHEME,
+    SUBJECT_ATTRIBUTE_MAPPER, SUBJECT_DN_MAPPER, TRUST_MANAGER,
+};
+
 use super::properties::{PropertyKind, TimeUnit};
 
 /// When a changed property takes effect.
@@ -124,6 +131,7 @@ const MAX: i64 = i32::MAX as i64;
 const TRUE: &[&str] = &["true"];
 const FALSE: &[&str] = &["false"];
 const NONE: &[&str] = &[];
+const CLIENT_AUTH: &[&str] = &["disabled", "optional", "required"];
 const WRITABILITY: &[&str] = &["enabled", "disabled", "internal-only"];
 const LISTENER: &str = "the connection handler (disable and enable it, or restart the server)";
 const STORE: &str = "the server";
@@ -141,6 +149,7 @@ const ROOT_CONFIG: &[Property] = &[
     integer("lookthrough-limit", 0, MAX, &["5000"]),
     duration("idle-time-limit", TimeUnit::Milliseconds, &["0 seconds"]),
     integer("max-allowed-client-connections", 0, MAX, &["0"]),
+    integer("cts-max-connections-per-address", 0, MAX, &["0"]),
     integer("max-psearches", -1, MAX, &["-1"]),
     boolean("check-schema", TRUE).no_effect("entries are always checked"),
     boolean("add-missing-rdn-attributes", TRUE),
@@ -163,7 +172,7 @@ const ROOT_CONFIG: &[Property] = &[
     dn("proxied-authorization-identity-mapper", &["cn=Exact Match,cn=Identity Mappers,cn=config"]),
     text("smtp-server", NONE).many(),
     text("allowed-task", NONE).many(),
-    text("disabled-privilege", NONE).many(),
+    property("disabled-privilege", PropertyKind::Privilege, NONE).many(),
     word("workflow-configuration-mode", &["auto", "manual"], &["auto"]).no_effect(NOT_BUILT),
 ];
 
@@ -211,7 +220,7 @@ const CONNECTION_HANDLER: &[Property] = &[
     integer("listen-port", 1, 65_535, NONE).mandatory().restart(LISTENER),
     boolean("use-ssl", FALSE).restart(LISTENER),
     boolean("allow-start-tls", FALSE),
-    word("ssl-client-auth-policy", &["disabled", "optional", "required"], &["optional"]).no_effect(NOT_BUILT),
+    word("ssl-client-auth-policy", CLIENT_AUTH, &["optional"]),
     text("ssl-cert-nickname", NONE).many().no_effect("a PEM file holds one certificate"),
     word("ssl-protocol", &["TLSv1.2", "TLSv1.3"], NONE).many().restart(LISTENER),
     text("ssl-cipher-suite", NONE).many().restart(LISTENER),
@@ -235,21 +244,13 @@ const CONNECTION_HANDLER: &[Property] = &[
 const ADMINISTRATION_CONNECTOR: &[Property] = &[
     property("listen-address", PropertyKind::Address, &["0.0.0.0"]).many().restart("the server"),
     integer("listen-port", 1, 65_535, &["4444"]).mandatory().restart("the server"),
+    word("ssl-client-auth-policy", CLIENT_AUTH, &["optional"]),
     text("ssl-cert-nickname", &["admin-cert"]).many().no_effect("a PEM file holds one certificate"),
     word("ssl-protocol", &["TLSv1.2", "TLSv1.3"], NONE).many().restart("the server"),
     text("ssl-cipher-suite", NONE).many().restart("the server"),
     dn("key-manager-provider", NONE).many().restart("the server"),
     dn("trust-manager-provider", NONE).many().restart("the server"),
 ];
-
-const KEY_MANAGER: &[Property] = &[
-    boolean("enabled", TRUE),
-    text("cts-certificate-file", NONE).mandatory().restart(LISTENER),
-    text("cts-private-key-file", NONE).mandatory().restart(LISTENER),
-];
-
-const TRUST_MANAGER: &[Property] =
-    &[boolean("enabled", TRUE), text("cts-trust-file", NONE).restart(LISTENER)];
 
 const WORK_QUEUE: &[Property] = &[
     integer("max-work-queue-capacity", 1, MAX, &["1000"]).restart("the server"),
@@ -259,37 +260,6 @@ const WORK_QUEUE: &[Property] = &[
 const ROOT_DN: &[Property] = &[text("default-root-privilege-name", NONE).many()];
 
 const ROOT_DN_USER: &[Property] = &[dn("alternate-bind-dn", NONE).many()];
-
-const PASSWORD_POLICY: &[Property] = &[
-    property("password-attribute", PropertyKind::AttributeType, &["userPassword"])
-        .no_effect("userPassword is the only one"),
-    dn("default-password-storage-scheme", &["cn=PBKDF2-HMAC-SHA256,cn=Password Storage Schemes,cn=config"])
-        .many(),
-    dn("deprecated-password-storage-scheme", NONE).many(),
-    boolean("allow-pre-encoded-passwords", FALSE),
-    boolean("allow-user-password-changes", TRUE),
-    boolean("allow-multiple-password-values", FALSE),
-    boolean("require-secure-authentication", FALSE),
-    boolean("require-secure-password-changes", FALSE),
-    boolean("password-change-requires-current-password", FALSE),
-    integer("lockout-failure-count", 0, MAX, &["0"]).no_effect(NOT_BUILT),
-    duration("lockout-duration", TimeUnit::Seconds, &["0 seconds"]).no_effect(NOT_BUILT),
-    duration("lockout-failure-expiration-interval", TimeUnit::Seconds, &["0 seconds"]).no_effect(NOT_BUILT),
-    duration("max-password-age", TimeUnit::Seconds, &["0 seconds"]).no_effect(NOT_BUILT),
-    integer("password-history-count", 0, MAX, &["0"]).no_effect(NOT_BUILT),
-    dn("password-validator", NONE).many().no_effect(NOT_BUILT),
-];
-
-const STORAGE_SCHEME: &[Property] = &[
-    boolean("enabled", TRUE),
-    integer("pbkdf2-iterations", 1, 10_000_000, &["10000"]).no_effect("the rounds are fixed at 10,000"),
-];
-
-const IDENTITY_MAPPER: &[Property] = &[
-    boolean("enabled", TRUE),
-    property("match-attribute", PropertyKind::AttributeType, &["uid"]).many(),
-    dn("match-base-dn", NONE).many(),
-];
 
 const LOG_PUBLISHER: &[Property] = &[
     boolean("enabled", TRUE),
@@ -468,6 +438,32 @@ pub const COMPONENTS: &[Component] = &[
         label: "Synchronization Provider",
         properties: PROVIDER,
     },
+    Component {
+        class: "ds-cfg-external-sasl-mechanism-handler",
+        label: "SASL Mechanism Handler",
+        properties: EXTERNAL,
+    },
+    Component {
+        class: "ds-cfg-plain-sasl-mechanism-handler",
+        label: "SASL Mechanism Handler",
+        properties: PLAIN,
+    },
+    Component {
+        class: "ds-cfg-subject-dn-to-user-attribute-certificate-mapper",
+        label: "Certificate Mapper",
+        properties: SUBJECT_DN_MAPPER,
+    },
+    Component {
+        class: "ds-cfg-subject-attribute-to-user-attribute-certificate-mapper",
+        label: "Certificate Mapper",
+        properties: SUBJECT_ATTRIBUTE_MAPPER,
+    },
+    Component {
+        class: "ds-cfg-fingerprint-certificate-mapper",
+        label: "Certificate Mapper",
+        properties: FINGERPRINT_MAPPER,
+    },
+    Component { class: "ds-cfg-certificate-mapper", label: "Certificate Mapper", properties: SWITCH },
     Component { class: "ds-cfg-sasl-mechanism-handler", label: "SASL Mechanism Handler", properties: SWITCH },
     Component { class: "ds-cfg-branch", label: "Branch", properties: &[] },
 ];

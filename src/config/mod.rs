@@ -13,6 +13,7 @@ mod error;
 mod instance;
 mod persist;
 mod read;
+mod sasl;
 mod snapshot;
 mod store;
 mod template;
@@ -21,6 +22,7 @@ mod tree;
 pub use check::{accepted_and_ignored, effect_of};
 pub use error::ConfigError;
 pub use instance::{Instance, Profile, SetupOptions};
+pub use sasl::{CertificateMapper, CertificateValidation, ExternalSasl, SaslConfig};
 pub use snapshot::{
     AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,
     Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, LogFormat, LogKind, LogPublisher,

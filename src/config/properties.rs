@@ -77,6 +77,8 @@ pub enum PropertyKind {
     Address,
     /// An address, a network (`10.0.0.0/8`), a name or a pattern with `*`.
     AddressMask,
+    /// The name of a privilege.
+    Privilege,
     /// A host and a port, `host:port`.
     HostPort,
     /// File permissions, three octal digits.
@@ -125,7 +127,12 @@ impl PropertyKind {
             Self::Dn => "a distinguished name".to_owned(),
             Self::AttributeType => "the name of an attribute type of the schema".to_owned(),
             Self::Address => "an IP address".to_owned(),
-            Self::AddressMask => "an address, a network such as 10.0.0.0/8, or a host name".to_owned(),
+            Self::AddressMask => {
+                "an address, a network such as 10.0.0.0/8 or 10.0.*.*, or a host's full name (not a \
+                                  domain: reverse look-ups decide nothing here)"
+                    .to_owned()
+            }
+            Self::Privilege => "the name of a privilege such as unindexed-search".to_owned(),
             Self::HostPort => "a host and a port, host:port".to_owned(),
             Self::Permissions => "three octal digits such as 640".to_owned(),
             Self::Oid => "an OID".to_owned(),
@@ -161,7 +168,12 @@ impl PropertyKind {
                 true
             }
             Self::Address => value.trim().parse::<std::net::IpAddr>().is_ok(),
-            Self::AddressMask | Self::Text | Self::Aci => !value.trim().is_empty(),
+            Self::AddressMask => is_address_mask(value.trim()),
+            // Which names there are, who grants them knows; what is written is checked there.
+            Self::Privilege => {
+                !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-')
+            }
+            Self::Text | Self::Aci => !value.trim().is_empty(),
             Self::HostPort => value.trim().rsplit_once(':').is_some_and(|(host, port)| {
                 !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
             }),
@@ -175,6 +187,27 @@ impl PropertyKind {
         };
         if well { Ok(()) } else { Err(self.accepts()) }
     }
+}
+
+/// Whether the text is an address with or without a mask, or a host's full name.
+fn is_address_mask(text: &str) -> bool {
+    let address = text.split(['/', '+']).next().unwrap_or_default();
+    let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
+    let is_dotted = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit() || b".*".contains(&octet));
+    if address.contains('*') {
+        return is_dotted(text);
+    }
+    if let Ok(address) = address.parse::<std::net::IpAddr>() {
+        let mask = text.split_once(['/', '+']).map(|(_, mask)| mask);
+        return mask.is_none_or(|mask| {
+            mask.parse::<u32>().is_ok_and(|bits| bits <= if address.is_ipv4() { 32 } else { 128 })
+                || mask.parse::<std::net::IpAddr>().is_ok_and(|mask| mask.is_ipv4() == address.is_ipv4())
+        });
+    }
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    };
+    !is_dotted(text) && text.split('.').all(is_label)
 }
 
 /// `true` or `false` in any case.

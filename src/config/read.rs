@@ -41,6 +41,7 @@ impl Config {
                 .collect(),
             administration: administration(tree),
             changelog: changelog(tree),
+            sasl: super::sasl::SaslConfig::read(tree, schema),
         }
     }
 }
@@ -85,6 +86,7 @@ fn global(entry: &ConfigEntry, schema: &Schema) -> Global {
         lookthrough_limit: number(entry, "lookthrough-limit"),
         idle_time_limit: limit(entry, "idle-time-limit"),
         max_client_connections: number(entry, "max-allowed-client-connections"),
+        max_connections_per_address: number(entry, "cts-max-connections-per-address"),
         max_persistent_searches: entry.integer("max-psearches").and_then(|count| u32::try_from(count).ok()),
         add_missing_rdn_attributes: entry.boolean("add-missing-rdn-attributes"),
         writability: Writability::of(entry),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::sasl::SaslConfig;
 use crate::schema::NormalizedDn;
 
 /// Bytes that must not be seen: a password value. `Debug` shows `***`; zeroed when dropped.
@@ -50,6 +51,7 @@ pub struct Global {
     pub lookthrough_limit: u32,
     pub idle_time_limit: Option<Duration>,
     pub max_client_connections: u32,
+    pub max_connections_per_address: u32,
     /// Persistent searches at once; none is no limit.
     pub max_persistent_searches: Option<u32>,
     pub add_missing_rdn_attributes: bool,
@@ -333,6 +335,7 @@ pub struct Config {
     pub logs: Vec<LogPublisher>,
     pub administration: AdministrationConfig,
     pub changelog: ChangelogConfig,
+    pub sasl: SaslConfig,
 }
 
 impl Config {
@@ -346,6 +349,11 @@ impl Config {
         self.root_dns.iter().find(|root| {
             root.key == *key || root.alternate_bind_dns.iter().any(|(_, alternate)| alternate == key)
         })
+    }
+
+    /// The policy of this DN.
+    pub fn password_policy(&self, key: &NormalizedDn) -> Option<&PasswordPolicy> {
+        self.password_policies.iter().find(|policy| policy.key == *key)
     }
 
     /// The policy in force for who has none of their own.

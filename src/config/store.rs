@@ -1,5 +1,6 @@
 //! The configuration in force, and the one way to change it: check, persist, apply.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -90,8 +91,38 @@ impl ConfigStore {
         schema: Arc<SchemaStore>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
+        Self::open_file(instance, &instance.config_file(), schema, clock)
+    }
+
+    /// As [`Self::open`]; but where that fails and there is a configuration that started once, that one is taken, and the
+    /// error comes along: whoever serves then should serve administrators alone. The file at fault is kept beside itself
+    /// as `config.ldif.failed`, and stays in its place until the configuration is changed.
+    pub fn open_or_last_good(
+        instance: &Instance,
+        schema: Arc<SchemaStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Option<ConfigError>), ConfigError> {
+        let fault = match Self::open(instance, Arc::clone(&schema), Arc::clone(&clock)) {
+            Ok(store) => return Ok((store, None)),
+            Err(fault) => fault,
+        };
+        let Ok(store) = Self::open_file(instance, &instance.last_good_config_file(), schema, clock) else {
+            return Err(fault);
+        };
         let path = instance.config_file();
-        let text = persist::read(&path)?;
+        if let Ok(text) = persist::read(&path) {
+            persist::replace(&OsFiles, &path.with_extension("ldif.failed"), text.as_bytes())?;
+        }
+        Ok((store, Some(fault)))
+    }
+
+    fn open_file(
+        instance: &Instance,
+        path: &Path,
+        schema: Arc<SchemaStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConfigError> {
+        let text = persist::read(path)?;
         let snapshot = schema.current();
         let source = path.display().to_string();
         let read = ConfigTree::parse(&text, &source, &snapshot).and_then(|tree| {

@@ -1,11 +1,11 @@
-//! Bind (RFC 4511 §4.2, RFC 4513 §5): simple and anonymous. Until it succeeds, and when it fails, the connection is
+//! Bind (RFC 4511 §4.2, RFC 4513 §5): simple and anonymous; SASL goes on in `sasl`. Until it succeeds, and when it fails, the connection is
 //! anonymous. Unknown name, wrong password and closed account look the same to the client.
 
 use std::sync::Arc;
 
 use super::answer::Exchange;
 use super::identity::{self, Account};
-use super::{Served, pipeline, place};
+use super::{Served, lockdown, pipeline, place, sasl};
 use crate::access::{AuthMethod, Origin, Requester};
 use crate::auth::{AuthError, Secret};
 use crate::protocol::control::{ControlKind, authorization_identity};
@@ -39,10 +39,8 @@ pub(super) fn serve(mut exchange: Exchange) -> Served {
     let wants_identity = controls.has(ControlKind::AuthorizationIdentity);
     let password = match bind.authentication {
         Authentication::Simple(password) => password,
-        Authentication::Sasl { mechanism, .. } => {
-            let shown: String = mechanism.chars().take(32).collect();
-            let text = format!("SASL mechanism {shown} is not supported");
-            return refuse(exchange, &LdapResult::with(ResultCode::AUTH_METHOD_NOT_SUPPORTED, text));
+        Authentication::Sasl { mechanism, credentials } => {
+            return sasl::serve(exchange, mechanism, credentials, wants_identity);
         }
         _ => {
             let text = "the authentication choice is neither simple nor SASL";
@@ -78,39 +76,76 @@ async fn verify(
     password: Secret,
     wants_identity: bool,
 ) {
-    let directory = Arc::clone(exchange.directory());
-    let failure = match &account {
-        None => "there is no such account",
-        Some(account) if account.passwords.is_empty() => "the account has no password",
-        Some(account) if account.is_refused => "wrong password, or the account is disabled",
-        Some(_) => "wrong password",
-    };
-    // Without an account a hash is made all the same: time must not tell which names exist.
-    let stored = account.as_ref().map(|account| account.passwords.as_slice()).unwrap_or_default();
-    match directory.verifier.verify(key.as_bytes(), stored, &password).await {
-        Err(error) => exchange.finish(&auth_error(&error)),
-        Ok(is_right) => match account.filter(|account| is_right && !account.is_refused) {
-            None => {
-                exchange.bind_failure = Some(failure);
-                exchange.finish(&LdapResult::new(ResultCode::INVALID_CREDENTIALS, ""));
-            }
-            Some(account) => {
-                let config = directory.config.current();
-                let is_clear = exchange.sight.who.security_strength == 0;
-                let policy = config.default_password_policy();
-                if is_clear && policy.is_some_and(|policy| policy.require_secure_authentication) {
-                    let text =
-                        "the password policy wants TLS for binds (ds-cfg-require-secure-authentication)";
-                    return exchange.finish(&LdapResult::new(ResultCode::CONFIDENTIALITY_REQUIRED, text));
-                }
-                let origin = Origin { method: AuthMethod::Simple, ..exchange.sight.who.origin() };
-                succeed(exchange, Arc::new(account.requester(origin)), wants_identity);
-            }
-        },
+    match prove(&mut exchange, &key, account, &password).await {
+        Err(refusal) => exchange.finish(&refusal),
+        Ok(account) => {
+            let origin = Origin { method: AuthMethod::Simple, ..exchange.sight.who.origin() };
+            succeed(exchange, Arc::new(account.requester(origin)), wants_identity);
+        }
     }
 }
 
-fn succeed(mut exchange: Exchange, who: Arc<Requester>, wants_identity: bool) {
+/// The refusal that tells the client nothing; why goes to the log.
+pub(super) fn fail(exchange: &mut Exchange, why: &'static str) -> LdapResult {
+    exchange.bind_failure = Some(why);
+    let is_told = exchange.directory().config.load().global.return_bind_error_messages;
+    LdapResult::new(ResultCode::INVALID_CREDENTIALS, if is_told { why } else { "" })
+}
+
+/// The account, if the password is its own and its state does not keep it out.
+pub(super) async fn prove(
+    exchange: &mut Exchange,
+    key: &NormalizedDn,
+    account: Option<Account>,
+    password: &Secret,
+) -> Result<Account, LdapResult> {
+    let directory = Arc::clone(exchange.directory());
+    let Some(turn) = directory.turns.take(exchange.sight.who.address) else {
+        let text = "too many passwords of this address wait to be checked";
+        return Err(LdapResult::new(ResultCode::BUSY, text));
+    };
+    // Without an account a hash is made all the same: time must not tell which names exist.
+    let stored = account.as_ref().map(|account| account.passwords.as_slice()).unwrap_or_default();
+    let verdict = directory.verifier.verify(key.as_bytes(), stored, password).await;
+    drop(turn);
+    let is_right = verdict.map_err(|error| auth_error(&error))?;
+    let Some(account) = account else {
+        return Err(fail(exchange, "there is no such account"));
+    };
+    let now = directory.clock.monotonic();
+    let (name, rules) = (account.key.as_bytes(), account.lockout);
+    if directory.lockouts.is_locked(name, &account.passwords, rules, now) {
+        return Err(fail(exchange, "the account is locked: too many wrong passwords"));
+    }
+    if !is_right {
+        if account.passwords.is_empty() {
+            return Err(fail(exchange, "the account has no password"));
+        }
+        if directory.lockouts.failed(name, &account.passwords, rules, now) {
+            let (dn, from) = (&account.dn, exchange.sight.who.address);
+            tracing::warn!(account = dn, %from, "locked after {} wrong passwords", rules.failures);
+        }
+        return Err(fail(exchange, "wrong password"));
+    }
+    if account.is_refused {
+        return Err(fail(exchange, "the account is disabled"));
+    }
+    directory.lockouts.succeeded(name, rules);
+    let config = directory.config.current();
+    let is_clear = exchange.sight.who.security_strength == 0;
+    if is_clear && config.default_password_policy().is_some_and(|policy| policy.require_secure_authentication)
+    {
+        let text = "the password policy wants TLS for binds (ds-cfg-require-secure-authentication)";
+        return Err(LdapResult::new(ResultCode::CONFIDENTIALITY_REQUIRED, text));
+    }
+    Ok(account)
+}
+
+/// The client is who it says: the connection acts for it from now on.
+pub(super) fn succeed(mut exchange: Exchange, who: Arc<Requester>, wants_identity: bool) {
+    if let Err(refusal) = lockdown::check(&exchange, &who) {
+        return exchange.finish(&refusal);
+    }
     exchange.connection().authenticate(Arc::clone(&who));
     exchange.sight.who = Arc::clone(&who);
     if wants_identity {

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 
 use super::Directory;
 use crate::access::Requester;
+use crate::auth::ClientCertificate;
 use crate::protocol::message::{MessageId, Request};
 use crate::protocol::result::LdapResult;
 
@@ -25,6 +26,14 @@ pub trait Connection: Send + Sync {
     fn disconnect(&self, notice: LdapResult);
     /// Who the connection acts for from now on.
     fn authenticate(&self, requester: Arc<Requester>);
+    /// The certificate that the client showed in the TLS handshake, checked against the trusted authorities.
+    fn certificate(&self) -> Option<Arc<ClientCertificate>> {
+        None
+    }
+    /// Whether it came by the administration connector.
+    fn is_administrative(&self) -> bool {
+        false
+    }
 }
 
 /// How a request may end before its time.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::lockdown::Lockdown;
 use super::search::paged::CookieKey;
 use super::search::persistent::Registry;
 use super::{VirtualBackend, identity};
 use crate::access::{AccessControl, Requester};
-use crate::auth::{AuthError, Verifier, os_random};
+use crate::auth::{AuthError, Lockouts, Turns, Verifier, os_random};
 use crate::backend::{ChangeListener, Committed, StoreError, Subscription, TokenStore};
 use crate::clock::Clock;
 use crate::config::ConfigStore;
@@ -71,6 +72,10 @@ pub struct Directory {
     pub access_log: Arc<AccessLog>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Whether only administrators are served.
+    pub lockdown: Lockdown,
+    pub(super) lockouts: Lockouts,
+    pub(super) turns: Arc<Turns>,
     pub(super) persistent: Arc<Registry>,
     pub(super) cookies: CookieKey,
     /// The root DSE made last; heartbeats are answered by it.
@@ -104,6 +109,9 @@ impl Directory {
             metrics,
             access_log,
             clock,
+            lockdown: Lockdown::default(),
+            lockouts: Lockouts::default(),
+            turns: Arc::default(),
             persistent,
             cookies: CookieKey::new(random),
             root_dse: ArcSwapOption::empty(),
@@ -113,7 +121,9 @@ impl Directory {
 
     /// The requester of a connection before it binds, with the limits of who has none of their own.
     pub fn anonymous(&self, address: IpAddr, security_strength: u16) -> Arc<Requester> {
-        Arc::new(Requester::anonymous(address, security_strength, identity::default_limits(self)))
+        let limits = identity::default_limits(self);
+        let privileges = identity::unguarded(&self.config.load());
+        Arc::new(Requester::anonymous(address, security_strength, limits).with_privileges(privileges))
     }
 
     /// How many persistent searches stand.

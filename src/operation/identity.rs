@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::answer::Exchange;
 use super::{Directory, outcome, place};
 use crate::access::{Limits, Origin, Privilege, Privileges, Requester};
-use crate::auth::policy;
+use crate::auth::{LockoutRules, policy};
 use crate::backend::Query;
+use crate::config::Config;
 use crate::entry::{CompiledFilter, StoredEntry, Tri};
 use crate::protocol::filter::{Assertion, Filter};
 use crate::protocol::message::Scope;
@@ -26,6 +27,8 @@ pub(super) struct Account {
     pub(super) is_refused: bool,
     privileges: Privileges,
     limits: Limits,
+    /// When wrong passwords lock it.
+    pub(super) lockout: LockoutRules,
     /// Its entry; root users have none in the store.
     pub(super) entry: Option<Arc<StoredEntry>>,
 }
@@ -35,6 +38,32 @@ impl Account {
     pub(super) fn requester(&self, origin: Origin) -> Requester {
         Requester::new(self.dn.clone(), self.key.clone(), self.privileges, self.limits, origin)
     }
+
+    /// Its privileges.
+    pub(super) const fn privileges(&self) -> Privileges {
+        self.privileges
+    }
+}
+
+/// The privileges that are not asked for (`ds-cfg-disabled-privilege`): everybody has them. Not `bypass-acl`: access
+/// control cannot be switched off.
+pub(super) fn unguarded(config: &Config) -> Privileges {
+    let names = config.global.disabled_privileges.iter();
+    let named = names.filter_map(|name| Privilege::parse(name)).filter(|one| *one != Privilege::BypassAcl);
+    named.fold(Privileges::none(), Privileges::with)
+}
+
+/// The lockout rules of a policy, or of the default one.
+fn lockout(config: &Config, policy: Option<&NormalizedDn>) -> LockoutRules {
+    let own = policy.and_then(|key| config.password_policy(key));
+    own.or_else(|| config.default_password_policy()).map_or(
+        LockoutRules { failures: 0, duration: None, expiration: None },
+        |policy| LockoutRules {
+            failures: policy.lockout_failure_count,
+            duration: policy.lockout_duration,
+            expiration: policy.lockout_failure_expiration,
+        },
+    )
 }
 
 /// The limits of who has none of their own.
@@ -66,8 +95,9 @@ pub(super) fn account(directory: &Directory, key: &NormalizedDn) -> Result<Optio
             key: root.key.clone(),
             passwords: root.passwords.iter().map(|password| password.expose().to_vec()).collect(),
             is_refused: root.is_disabled,
-            privileges: Privileges::from_values(Privileges::none(), names),
+            privileges: Privileges::from_values(Privileges::none(), names).union(unguarded(&config)),
             limits,
+            lockout: lockout(&config, root.password_policy.as_ref()),
             entry: None,
         }));
     }
@@ -75,19 +105,25 @@ pub(super) fn account(directory: &Directory, key: &NormalizedDn) -> Result<Optio
         return Ok(None);
     }
     let entry = directory.store.get(key).map_err(|error| outcome::store_error(&error))?;
-    Ok(entry.map(|entry| of_entry(entry, key.clone(), defaults)))
+    Ok(entry.map(|entry| of_entry(entry, key.clone(), directory)))
 }
 
-fn of_entry(entry: Arc<StoredEntry>, key: NormalizedDn, defaults: Limits) -> Account {
+fn of_entry(entry: Arc<StoredEntry>, key: NormalizedDn, directory: &Directory) -> Account {
+    let config = directory.config.current();
+    let defaults = default_limits(directory);
     let values = |name: &str| entry.values(name).into_iter().flatten();
     let privileges = Privileges::from_values(Privileges::none(), values("ds-privilege-name"));
+    let policy = values("ds-pwp-password-policy-dn").next().and_then(|value| {
+        NormalizedDn::parse(std::str::from_utf8(value).ok()?, &directory.schema.current()).ok()
+    });
     Account {
         dn: entry.dn().to_owned(),
         key,
         passwords: values("userPassword").map(<[u8]>::to_vec).collect(),
         is_refused: policy::check(values).is_err(),
-        privileges,
+        privileges: privileges.union(unguarded(&config)),
         limits: defaults.overridden_by(&entry),
+        lockout: lockout(&config, policy.as_ref()),
         entry: Some(entry),
     }
 }
@@ -102,25 +138,49 @@ pub(super) fn named(exchange: &Exchange, name: &str) -> Result<Option<Account>, 
     account(directory, &place::key(dn, "identity's DN", &exchange.schema)?)
 }
 
+/// A test for a value of an attribute.
+pub(super) fn equals<'a>(attribute: &str, value: &str) -> Filter<'a> {
+    let value = Cow::Owned(value.as_bytes().to_vec());
+    Filter::Equality(Assertion { attribute: Cow::Owned(attribute.to_owned()), value })
+}
+
 /// The one entry whose `uid` (or what the identity mappers say) is this name.
-fn by_user_name(directory: &Directory, user: &str, schema: &Schema) -> Result<Option<Account>, LdapResult> {
+pub(super) fn by_user_name(
+    directory: &Directory,
+    user: &str,
+    schema: &Schema,
+) -> Result<Option<Account>, LdapResult> {
     let config = directory.config.current();
     let attributes = &config.administration.identity_attributes;
-    let test = |attribute: &str| {
-        Filter::Equality(Assertion {
-            attribute: Cow::Owned(attribute.to_owned()),
-            value: Cow::Owned(user.as_bytes().to_vec()),
-        })
+    let tests = if attributes.is_empty() {
+        vec![equals("uid", user)]
+    } else {
+        attributes.iter().map(|name| equals(name, user)).collect()
     };
-    let tests =
-        if attributes.is_empty() { vec![test("uid")] } else { attributes.iter().map(|a| test(a)).collect() };
-    let filter = Arc::new(CompiledFilter::compile(&Filter::Or(tests), schema));
+    the_one(directory, &Filter::Or(tests), &[], schema, "the identity mapper's attribute")
+}
+
+/// The one entry below the bases (all suffixes, if none is named) that the filter is true of. An index has to serve it:
+/// `what` says of what.
+pub(super) fn the_one(
+    directory: &Directory,
+    filter: &Filter<'_>,
+    bases: &[NormalizedDn],
+    schema: &Schema,
+    what: &str,
+) -> Result<Option<Account>, LdapResult> {
+    let filter = Arc::new(CompiledFilter::compile(filter, schema));
+    let bases = if bases.is_empty() {
+        directory.store.suffixes().into_iter().map(|(_, base)| base).collect()
+    } else {
+        bases.to_vec()
+    };
     let mut found: Option<Arc<StoredEntry>> = None;
-    for (_, base) in directory.store.suffixes() {
+    for base in bases {
         let query = Query { base, scope: Scope::Subtree, filter: Arc::clone(&filter) };
         if !directory.store.plan(&query).indexed {
-            let text = "users cannot be looked up by name: no index serves the identity mapper's attribute";
-            return Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
+            let text = format!("users cannot be looked up: no index serves {what}");
+            return Err(LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, text));
         }
         let failed = |error| outcome::store_error(&error);
         let Some(mut candidates) = directory.store.open(&query, None).map_err(failed)? else { continue };
@@ -132,7 +192,8 @@ fn by_user_name(directory: &Directory, user: &str, schema: &Schema) -> Result<Op
                 if filter.evaluate(&candidate.entry) != Tri::True {
                     continue;
                 }
-                if found.replace(candidate.entry).is_some() {
+                let other = found.replace(Arc::clone(&candidate.entry));
+                if other.is_some_and(|other| other.dn() != candidate.entry.dn()) {
                     return Ok(None);
                 }
             }
@@ -140,7 +201,7 @@ fn by_user_name(directory: &Directory, user: &str, schema: &Schema) -> Result<Op
     }
     let Some(entry) = found else { return Ok(None) };
     let key = place::key(entry.dn(), "entry's DN", schema)?;
-    Ok(Some(of_entry(entry, key, default_limits(directory))))
+    Ok(Some(of_entry(entry, key, directory)))
 }
 
 /// The requester that proxied authorization (RFC 4370) makes of this one: it needs the privilege and an ACI that

@@ -18,6 +18,7 @@ mod extended;
 mod guarded;
 mod identity;
 mod journal;
+mod lockdown;
 mod made;
 mod modify;
 mod modify_dn;
@@ -25,6 +26,7 @@ pub mod outcome;
 mod password;
 mod pipeline;
 mod place;
+mod sasl;
 mod search;
 mod sight;
 mod stamp;
@@ -37,6 +39,7 @@ use std::task::{Context, Poll};
 
 pub use call::{Call, Connection, Ending, Flight, FlightKeeper, Served};
 pub use directory::{Directory, DirectoryError, Parts};
+pub use lockdown::Lockdown;
 pub(crate) use made::made;
 pub use virtual_backend::VirtualBackend;
 
@@ -64,6 +67,15 @@ fn dispatch(exchange: Exchange) -> Served {
             exchange.finish(&LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
             return Served::Answered;
         }
+    }
+    if kind != OperationKind::Bind
+        && let Err(refusal) = lockdown::check(&exchange, &exchange.sight.who)
+    {
+        match kind {
+            OperationKind::Unbind | OperationKind::Abandon => exchange.forget(),
+            _ => exchange.finish(&refusal),
+        }
+        return Served::Answered;
     }
     match kind {
         OperationKind::Search => return search::serve(exchange),

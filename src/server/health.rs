@@ -34,6 +34,9 @@ impl Health {
         if let Some(why) = self.house.backend.current().unwilling() {
             faults.push(format!("the data store takes no writes: {why}"));
         }
+        if let Some(why) = self.house.directory.lockdown.reason() {
+            faults.push(format!("lockdown mode, administrators alone are served: {why}"));
+        }
         let config = self.house.directory.config.current();
         match config.data() {
             None => faults.push("no data store is enabled".to_owned()),

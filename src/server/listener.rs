@@ -1,6 +1,6 @@
 //! Accepting connections, turning away those that are not admitted, and taking the others through TLS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::socket;
 use super::table::Table;
 use super::tls::{TlsSettings, strength};
 use crate::access::ClientAddresses;
+use crate::auth::ClientCertificate;
 use crate::backend::DataStore;
 use crate::config::{Instance, Listener, ListenerKind};
 use crate::operation::Directory;
@@ -27,6 +28,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// How long a client may refuse its answers where the configuration sets no limit.
 const BLOCKED_WRITE: Duration = Duration::from_secs(120);
+/// How long a host name of the configuration may take to resolve.
+const RESOLVE: Duration = Duration::from_secs(2);
 /// A wait before accepting again when the system refuses.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -59,15 +62,24 @@ impl Endpoint {
     }
 
     /// Why a client is not admitted.
-    fn refusal(&self, listener: &Listener, address: SocketAddr, open: u64) -> Option<LdapResult> {
-        let named = |texts: &[String]| ClientAddresses::of(texts).contains(address.ip());
-        if named(&listener.denied_clients)
-            || (!listener.allowed_clients.is_empty() && !named(&listener.allowed_clients))
+    async fn refusal(
+        &self,
+        listener: &Listener,
+        address: SocketAddr,
+        (open, of_address): (u64, u64),
+    ) -> Option<LdapResult> {
+        let (denied, allowed) = (&listener.denied_clients, &listener.allowed_clients);
+        if (!denied.is_empty() && is_named(denied, address.ip(), true).await)
+            || (!allowed.is_empty() && !is_named(allowed, address.ip(), false).await)
         {
             let text = "this client is not admitted (ds-cfg-allowed-client, ds-cfg-denied-client)";
             return Some(LdapResult::new(ResultCode::CONSTRAINT_VIOLATION, text));
         }
-        let most = u64::from(self.house.directory.config.load().global.max_client_connections);
+        let (most, most_of_one) = {
+            let config = self.house.directory.config.load();
+            (config.global.max_client_connections, config.global.max_connections_per_address)
+        };
+        let (most, most_of_one) = (u64::from(most), u64::from(most_of_one));
         // The administrator gets in whatever the clients do.
         if most > 0 && open > most && self.kind != ListenerKind::Administration {
             tracing::warn!(%address, limit = most, "too many connections: one is turned away");
@@ -75,8 +87,40 @@ impl Endpoint {
                 format!("{most} connections are open, the limit (ds-cfg-max-allowed-client-connections)");
             return Some(LdapResult::with(ResultCode::ADMIN_LIMIT_EXCEEDED, text));
         }
+        if most_of_one > 0 && of_address > most_of_one && self.kind != ListenerKind::Administration {
+            tracing::warn!(%address, limit = most_of_one, "too many connections of one address: one is turned away");
+            let text = format!(
+                "{most_of_one} connections of this address are open, the limit \
+                 (ds-cfg-cts-max-connections-per-address)"
+            );
+            return Some(LdapResult::with(ResultCode::ADMIN_LIMIT_EXCEEDED, text));
+        }
         None
     }
+}
+
+/// Whether the texts name the address: as addresses and networks, or as hosts whose names the system resolves to it. What
+/// cannot be resolved in time counts as `unresolved`: a list of who is denied must not let somebody in for that.
+async fn is_named(texts: &[String], address: IpAddr, unresolved: bool) -> bool {
+    if ClientAddresses::of(texts).contains(address) {
+        return true;
+    }
+    for name in ClientAddresses::host_names(texts) {
+        let found = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((name, 0))).await;
+        match found {
+            Ok(Ok(mut found)) => {
+                if found.any(|one| one.ip().to_canonical() == address) {
+                    return true;
+                }
+            }
+            Ok(Err(_)) | Err(_) if unresolved => {
+                tracing::warn!(name, "a name of ds-cfg-denied-client does not resolve: the client is denied");
+                return true;
+            }
+            Ok(Err(_)) | Err(_) => tracing::warn!(name, "a name of ds-cfg-allowed-client does not resolve"),
+        }
+    }
+    false
 }
 
 /// Accepts until the port is closed.
@@ -131,7 +175,8 @@ async fn serve(stream: TcpStream, address: SocketAddr, endpoint: Arc<Endpoint>) 
     let protocol = if endpoint.implicit_tls { "LDAPS" } else { "LDAP" };
     directory.access_log.connect(number, address, to, protocol);
     let Some(listener) = endpoint.listener() else { return };
-    if let Some(notice) = endpoint.refusal(&listener, address, open) {
+    let place = house.table.place(address.ip());
+    if let Some(notice) = endpoint.refusal(&listener, address, (open, place.held())).await {
         counted.reason = Reason::Rejected;
         // Without a handshake nobody could read it under TLS.
         let is_told = listener.send_rejection_notice && !endpoint.implicit_tls;
@@ -150,7 +195,8 @@ async fn serve(stream: TcpStream, address: SocketAddr, endpoint: Arc<Endpoint>) 
     let tls = endpoint.tls.load_full();
     let start_tls = listener.allow_start_tls && tls.is_some() && !endpoint.implicit_tls;
     drop(listener);
-    let peer = Peer { address, start_tls, security_strength: 0 };
+    let is_administrative = endpoint.kind == ListenerKind::Administration;
+    let peer = Peer { address, start_tls, security_strength: 0, is_administrative };
     let requester = directory.anonymous(address.ip(), 0);
     let mut session = Session::new(Arc::clone(directory), requester, number, peer, Limits::default());
     let since_ms = directory.clock.wall_ms();
@@ -194,9 +240,12 @@ async fn secured(
             return Reason::TlsFailure;
         }
     };
-    let bits = strength(stream.get_ref().1);
+    let tls = stream.get_ref().1;
+    let bits = strength(tls);
+    let shown = tls.peer_certificates().and_then(|chain| chain.first());
+    let certificate = shown.and_then(|certificate| ClientCertificate::parse(certificate));
     let address = session.requester().address;
-    session.secured(bits, house.directory.anonymous(address, bits));
+    session.secured(bits, certificate, house.directory.anonymous(address, bits));
     match drive(stream, session, around).await {
         Ended::Closed(reason) => reason,
         // StartTLS is refused under TLS.

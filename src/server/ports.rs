@@ -14,7 +14,7 @@ use super::health::Health;
 use super::listener::{Endpoint, House, accept};
 use super::tls::{TlsFiles, TlsSettings, ensure_own};
 use super::{ServerError, http};
-use crate::config::{Config, Listener, ListenerKind};
+use crate::config::{ClientAuth, Config, Listener, ListenerKind};
 use crate::protocol::result::{LdapResult, ResultCode};
 
 /// A port that is served. Displayed as a URL, with what it is for where that is not LDAP alone.
@@ -116,11 +116,17 @@ impl Ports {
                 for address in self.serve(bound) {
                     tracing::info!(listener = listener.name, %address, "a port is open");
                 }
-            } else if listener.allow_start_tls {
-                let endpoint = self.endpoint(listener);
-                if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.tls.load().is_none()) {
+                continue;
+            }
+            let Some(endpoint) = self.endpoint(listener) else { continue };
+            match endpoint.tls.load_full() {
+                Some(settings) => settings.set_client_auth(client_auth(listener)).map_err(|source| {
+                    refused(ServerError::Tls { listener: listener.name.clone(), source })
+                })?,
+                None if listener.allow_start_tls => {
                     endpoint.tls.store(self.tls(listener).map_err(refused)?);
                 }
+                None => {}
             }
         }
         for listener in old.listeners.iter().filter(|listener| listener.enabled && !enabled(new, listener)) {
@@ -152,11 +158,12 @@ impl Ports {
         let files = TlsFiles {
             certificates: self.house.instance.resolve(&files.certificate),
             key: self.house.instance.resolve(&files.private_key),
+            trust: files.trust.as_deref().map(|trust| self.house.instance.resolve(trust)),
         };
         if listener.kind == ListenerKind::Administration {
             ensure_own(&files).map_err(fault)?;
         }
-        TlsSettings::open(files, &listener.protocols, &listener.cipher_suites)
+        TlsSettings::open(files, &listener.protocols, &listener.cipher_suites, client_auth(listener))
             .map(|settings| Some(Arc::new(settings)))
             .map_err(fault)
     }
@@ -213,6 +220,14 @@ impl Ports {
         let open = self.open();
         let settings = |port: &Port| Some((port.name.clone(), port.endpoint.tls.load_full()?));
         open.iter().filter_map(settings).collect()
+    }
+}
+
+/// Whether clients of the listener are asked for a certificate. Nobody authenticates over HTTP by one.
+const fn client_auth(listener: &Listener) -> ClientAuth {
+    match listener.kind {
+        ListenerKind::Http => ClientAuth::Disabled,
+        ListenerKind::Ldap | ListenerKind::Administration => listener.client_auth,
     }
 }
 

@@ -80,11 +80,14 @@ pub struct Server {
 
 impl Server {
     /// Opens an instance: schema, configuration, data, access control. No port yet. The data is recovered from the log, so
-    /// this takes as long as the log is large.
+    /// this takes as long as the log is large. With a configuration that is not valid, the last one that started is taken,
+    /// in lockdown mode.
     pub fn open(instance: Instance) -> Result<Self, ServerError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let schema = Arc::new(SchemaStore::open(&instance.schema_directory())?);
-        let config = Arc::new(ConfigStore::open(&instance, Arc::clone(&schema), Arc::clone(&clock))?);
+        let (config, fault) =
+            ConfigStore::open_or_last_good(&instance, Arc::clone(&schema), Arc::clone(&clock))?;
+        let config = Arc::new(config);
         let snapshot = config.current();
         let data = snapshot
             .data()
@@ -125,7 +128,7 @@ impl Server {
         let cn_schema = CnSchema::new(Arc::clone(&config), &definitions);
         let directory = Directory::new(Parts {
             virtual_backends: vec![
-                Arc::new(RootDse::new(Arc::clone(&config), Vec::new())),
+                Arc::new(RootDse::new(Arc::clone(&config))),
                 Arc::new(CnConfig::new(Arc::clone(&config), &definitions)),
                 Arc::new(cn_schema),
                 Arc::new(CnMonitor::new(monitor, &definitions)),
@@ -141,6 +144,10 @@ impl Server {
             clock,
         })?;
         follow_configuration(&directory)?;
+        if let Some(fault) = fault {
+            tracing::error!(%fault, "the configuration is not valid; the last one that started is taken");
+            directory.lockdown.enter(&format!("the configuration is not valid: {fault}"));
+        }
         let house = House {
             directory,
             backend,

@@ -1,7 +1,7 @@
 //! The connections open now: numbered, listed for `cn=Client Connections,cn=monitor`, and told to end.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,34 @@ pub(super) struct Table {
     accepted: AtomicU64,
     is_stopping: AtomicBool,
     open: Mutex<BTreeMap<u64, Row>>,
+    /// Connections of each address.
+    addresses: Mutex<HashMap<IpAddr, u64>>,
+}
+
+/// A connection among those of its address; leaves them when dropped.
+pub(super) struct Place {
+    table: Arc<Table>,
+    address: IpAddr,
+    held: u64,
+}
+
+impl Place {
+    /// How many connections of its address there were with it when it came.
+    pub(super) const fn held(&self) -> u64 {
+        self.held
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut addresses = self.table.addresses();
+        if let Some(held) = addresses.get_mut(&self.address) {
+            *held -= 1;
+            if *held == 0 {
+                addresses.remove(&self.address);
+            }
+        }
+    }
 }
 
 struct Row {
@@ -33,6 +61,18 @@ pub(super) struct Seat {
 impl Table {
     fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Row>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, u64>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a connection of this address.
+    pub(super) fn place(self: &Arc<Self>, address: IpAddr) -> Place {
+        let mut addresses = self.addresses();
+        let held = addresses.entry(address).or_default();
+        *held += 1;
+        Place { table: Arc::clone(self), address, held: *held }
     }
 
     /// The number of a new connection.

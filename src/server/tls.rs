@@ -8,12 +8,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use crate::ber::read::Reader;
 use crate::ber::tag::{INTEGER, SEQUENCE, context_constructed};
+use crate::config::ClientAuth;
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +46,14 @@ pub struct TlsFiles {
     pub certificates: PathBuf,
     /// PEM private key.
     pub key: PathBuf,
+    /// PEM certificates of the authorities that client certificates are checked against. Without the file clients are
+    /// not asked for one.
+    pub trust: Option<PathBuf>,
 }
 
 impl TlsFiles {
-    fn stamps(&self) -> [Stamp; 2] {
-        [stamp(&self.certificates), stamp(&self.key)]
+    fn stamps(&self) -> [Stamp; 3] {
+        [stamp(&self.certificates), stamp(&self.key), self.trust.as_deref().and_then(stamp)]
     }
 }
 
@@ -55,8 +62,10 @@ pub struct TlsSettings {
     files: TlsFiles,
     choice: Choice,
     config: ArcSwap<ServerConfig>,
+    /// Whether clients are asked for a certificate.
+    client_auth: Mutex<ClientAuth>,
     /// The files as they were when they were read last.
-    stamps: Mutex<[Stamp; 2]>,
+    stamps: Mutex<[Stamp; 3]>,
     expires: AtomicI64,
 }
 
@@ -94,21 +103,41 @@ impl Choice {
 impl TlsSettings {
     /// Reads the files. `protocols` are `TLSv1.2` and `TLSv1.3`, none is both; `suites` are cipher suites by their
     /// registered names, none is all that are safe.
-    pub fn open(files: TlsFiles, protocols: &[String], suites: &[String]) -> Result<Self, TlsError> {
+    pub fn open(
+        files: TlsFiles,
+        protocols: &[String],
+        suites: &[String],
+        client_auth: ClientAuth,
+    ) -> Result<Self, TlsError> {
         let choice = Choice { protocols: protocols.to_vec(), suites: suites.to_vec() };
         let stamps = Mutex::new(files.stamps());
-        let loaded = load(&files, &choice)?;
+        let loaded = load(&files, &choice, client_auth)?;
         let expires = AtomicI64::new(loaded.expires);
-        Ok(Self { files, choice, config: ArcSwap::from(loaded.config), stamps, expires })
+        let client_auth = Mutex::new(client_auth);
+        Ok(Self { files, choice, config: ArcSwap::from(loaded.config), client_auth, stamps, expires })
     }
 
     /// Reads the files again; on failure the settings stay as they are.
     pub fn reload(&self) -> Result<(), TlsError> {
         // Taken first: a change while they are read is seen as one.
         *self.stamps.lock().unwrap_or_else(PoisonError::into_inner) = self.files.stamps();
-        let loaded = load(&self.files, &self.choice)?;
+        let client_auth = *self.client_auth.lock().unwrap_or_else(PoisonError::into_inner);
+        self.adopt(load(&self.files, &self.choice, client_auth)?);
+        Ok(())
+    }
+
+    fn adopt(&self, loaded: Loaded) {
         self.config.store(loaded.config);
         self.expires.store(loaded.expires, Ordering::Relaxed);
+    }
+
+    /// Asks clients that connect from now on for a certificate, or does not; on failure the settings stay as they are.
+    pub(super) fn set_client_auth(&self, client_auth: ClientAuth) -> Result<(), TlsError> {
+        let mut current = self.client_auth.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current != client_auth {
+            self.adopt(load(&self.files, &self.choice, client_auth)?);
+            *current = client_auth;
+        }
         Ok(())
     }
 
@@ -157,14 +186,49 @@ fn not_after(certificate: &[u8]) -> Option<i64> {
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
-fn load(files: &TlsFiles, choice: &Choice) -> Result<Loaded, TlsError> {
-    let fault = |file: &Path, reason: String| TlsError::File { file: file.to_owned(), reason };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificates)
+fn fault(file: &Path, reason: impl Into<String>) -> TlsError {
+    TlsError::File { file: file.to_owned(), reason: reason.into() }
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Vec<_> = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
-        .map_err(|error| fault(&files.certificates, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(fault(&files.certificates, "holds no PEM certificate".to_owned()));
+        .map_err(|error| fault(file, error.to_string()))?;
+    if found.is_empty() { Err(fault(file, "holds no PEM certificate")) } else { Ok(found) }
+}
+
+/// Who checks client certificates; none if clients are not asked for any.
+fn verifier(
+    files: &TlsFiles,
+    client_auth: ClientAuth,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+    let is_required = match client_auth {
+        ClientAuth::Disabled => return Ok(None),
+        ClientAuth::Optional => false,
+        ClientAuth::Required => true,
+    };
+    let Some(file) = files.trust.as_deref().filter(|file| file.exists()) else {
+        if !is_required {
+            return Ok(None);
+        }
+        let missing = files.trust.as_deref().unwrap_or_else(|| Path::new("(no trust manager provider)"));
+        return Err(fault(
+            missing,
+            "ds-cfg-ssl-client-auth-policy is required, but there is no trust store to check certificates against",
+        ));
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(file)? {
+        roots.add(authority).map_err(|error| fault(file, error.to_string()))?;
     }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = if is_required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map(Some).map_err(|error| fault(file, error.to_string()))
+}
+
+fn load(files: &TlsFiles, choice: &Choice, client_auth: ClientAuth) -> Result<Loaded, TlsError> {
+    let chain = certificates(&files.certificates)?;
     let expires = chain.first().and_then(|own| not_after(own)).unwrap_or(UNKNOWN);
     let key =
         PrivateKeyDer::from_pem_file(&files.key).map_err(|error| fault(&files.key, error.to_string()))?;
@@ -172,10 +236,14 @@ fn load(files: &TlsFiles, choice: &Choice) -> Result<Loaded, TlsError> {
     if !choice.suites.is_empty() {
         provider.cipher_suites.retain(|suite| choice.has_suite(&format!("{:?}", suite.suite())));
     }
-    let config = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&choice.versions())?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let provider = Arc::new(provider);
+    let verifier = verifier(files, client_auth, &provider)?;
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&choice.versions())?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let config = builder.with_single_cert(chain, key)?;
     Ok(Loaded { config: Arc::new(config), expires })
 }
 
@@ -231,7 +299,7 @@ mod tests {
     use super::*;
 
     fn written(place: &Path) -> TlsFiles {
-        let files = TlsFiles { certificates: place.join("own.pem"), key: place.join("own.key") };
+        let files = TlsFiles { certificates: place.join("own.pem"), key: place.join("own.key"), trust: None };
         let (certificate, key) = self_signed(&["cts.example.com".to_owned()]).unwrap();
         std::fs::write(&files.certificates, certificate).unwrap();
         std::fs::write(&files.key, key).unwrap();
@@ -241,7 +309,7 @@ mod tests {
     #[test]
     fn the_end_of_a_certificate_is_read() {
         let place = tempfile::tempdir().unwrap();
-        let settings = TlsSettings::open(written(place.path()), &[], &[]).unwrap();
+        let settings = TlsSettings::open(written(place.path()), &[], &[], ClientAuth::Optional).unwrap();
         // 2046-01-01T00:00:00Z, as made.
         assert_eq!(settings.expires(), Some(2_398_377_600));
         assert_eq!(not_after(b"\x30\x02\x05\x00"), None);
@@ -250,7 +318,7 @@ mod tests {
     #[test]
     fn a_change_of_the_files_is_seen_once_and_a_bad_one_changes_nothing() {
         let place = tempfile::tempdir().unwrap();
-        let settings = TlsSettings::open(written(place.path()), &[], &[]).unwrap();
+        let settings = TlsSettings::open(written(place.path()), &[], &[], ClientAuth::Optional).unwrap();
         let first = settings.current();
         assert!(!settings.is_changed());
         std::fs::write(place.path().join("own.pem"), "no certificate").unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::in_flight::{InFlight, Load};
 use super::{Outbox, Reason};
 use crate::access::Requester;
+use crate::auth::ClientCertificate;
 use crate::ber::frame::FrameError;
 use crate::operation::{self, Call, Connection, Directory, FlightKeeper, Served};
 use crate::protocol::message::{MessageId, Operation, OperationKind, Request};
@@ -58,6 +59,8 @@ pub struct Peer {
     pub start_tls: bool,
     /// Strength of TLS in bits; 0 in clear.
     pub security_strength: u16,
+    /// Whether it came by the administration connector.
+    pub is_administrative: bool,
 }
 
 /// What the connection's task does after a message.
@@ -95,6 +98,9 @@ struct Shared {
     idle: AtomicU32,
     notice: Mutex<Option<LdapResult>>,
     has_notice: AtomicBool,
+    is_administrative: bool,
+    /// What the client showed in the TLS handshake.
+    certificate: OnceLock<Arc<ClientCertificate>>,
 }
 
 impl Connection for Shared {
@@ -119,6 +125,14 @@ impl Connection for Shared {
     fn authenticate(&self, requester: Arc<Requester>) {
         self.idle.store(requester.limits.idle, Ordering::Relaxed);
         *self.requester.lock().unwrap_or_else(PoisonError::into_inner) = requester;
+    }
+
+    fn certificate(&self) -> Option<Arc<ClientCertificate>> {
+        self.certificate.get().cloned()
+    }
+
+    fn is_administrative(&self) -> bool {
+        self.is_administrative
     }
 }
 
@@ -164,6 +178,8 @@ impl Session {
             requester: Mutex::new(requester),
             notice: Mutex::default(),
             has_notice: AtomicBool::new(false),
+            is_administrative: peer.is_administrative,
+            certificate: OnceLock::new(),
         });
         Self { directory, limits, peer, number, operations: 0, is_crowded: false, shared }
     }
@@ -414,9 +430,18 @@ impl Session {
     }
 
     /// TLS is on: from now on the client is somebody new (RFC 4513 §3.1.5 leaves the identity to the server; it is
-    /// dropped).
-    pub fn secured(&mut self, security_strength: u16, requester: Arc<Requester>) {
+    /// dropped). The certificate, if the client showed one, is there for a SASL bind with EXTERNAL.
+    pub fn secured(
+        &mut self,
+        security_strength: u16,
+        certificate: Option<ClientCertificate>,
+        requester: Arc<Requester>,
+    ) {
         self.peer.security_strength = security_strength;
+        if let Some(certificate) = certificate {
+            // TLS starts once.
+            let _ = self.shared.certificate.set(Arc::new(certificate));
+        }
         self.shared.authenticate(requester);
     }
 

@@ -67,3 +67,82 @@ fn a_disabled_listener_takes_no_connections_and_keeps_those_it_has() {
     fixture.configure(LDAP_HANDLER, "ds-cfg-enabled", &["true"]);
     Client::connect(fixture.ldap).beat(1);
 }
+
+#[test]
+fn no_address_has_more_connections_than_it_may() {
+    let fixture = Fixture::start();
+    fixture.configure("cn=config", "ds-cfg-cts-max-connections-per-address", &["2"]);
+    let mut first = fixture.client();
+    first.beat(1);
+    let mut second = fixture.client();
+    second.beat(1);
+    let heard = fixture.client().all();
+    assert!(
+        matches!(&heard[..], [Heard::Notice(ResultCode::ADMIN_LIMIT_EXCEEDED, text)]
+            if text.contains("ds-cfg-cts-max-connections-per-address")),
+        "{heard:?}"
+    );
+    super::tls::connect(&fixture, fixture.administration).bind(1);
+    fixture.configure("cn=config", "ds-cfg-cts-max-connections-per-address", &["0"]);
+    fixture.client().beat(1);
+    first.beat(2);
+    second.beat(2);
+}
+
+#[test]
+fn clients_may_be_named_by_their_hosts() {
+    let fixture = Fixture::start();
+    fixture.configure(LDAP_HANDLER, "ds-cfg-allowed-client", &["localhost"]);
+    fixture.client().beat(1);
+    fixture.configure(LDAP_HANDLER, "ds-cfg-allowed-client", &["no-such-host.invalid"]);
+    assert!(matches!(&fixture.client().all()[..], [Heard::Notice(ResultCode::CONSTRAINT_VIOLATION, _)]));
+    fixture.configure(LDAP_HANDLER, "ds-cfg-allowed-client", &[]);
+    for denied in ["localhost", "127.*.*.*", "127.0.0.1", "no-such-host.invalid"] {
+        fixture.configure(LDAP_HANDLER, "ds-cfg-denied-client", &[denied]);
+        let heard = fixture.client().all();
+        assert!(
+            matches!(&heard[..], [Heard::Notice(ResultCode::CONSTRAINT_VIOLATION, _)]),
+            "{denied} {heard:?}"
+        );
+    }
+    let config = &fixture.server().directory().config;
+    for domain in [".example.com", "*.example.com", "10.0.0.1/x", ""] {
+        let change = ctsd::config::ConfigChange {
+            operation: ctsd::protocol::message::ModifyOperation::Replace,
+            attribute: "ds-cfg-denied-client".to_owned(),
+            values: vec![domain.as_bytes().to_vec()],
+        };
+        assert!(config.modify(LDAP_HANDLER, &[change]).is_err(), "{domain}");
+    }
+}
+
+#[test]
+fn in_lockdown_mode_administrators_on_this_machine_are_served_alone() {
+    let fixture = Fixture::start();
+    let mut anonymous = fixture.client();
+    anonymous.beat(1);
+    let mut manager = fixture.client();
+    manager.bind(1);
+    let lockdown = &fixture.server().directory().lockdown;
+    lockdown.enter("the test wants it");
+    anonymous.send(&super::fixture::heartbeat(2));
+    assert_eq!(anonymous.result(2), ResultCode::UNWILLING_TO_PERFORM);
+    manager.beat(2);
+    let mut late = fixture.client();
+    late.bind(1);
+    late.beat(2);
+    let mut nobody = fixture.client();
+    nobody.send(&super::fixture::written(1, |out, id| {
+        ctsd::protocol::request::bind(out, id, "", b"", &[]);
+    }));
+    assert_eq!(nobody.result(1), ResultCode::UNWILLING_TO_PERFORM);
+    super::tls::connect(&fixture, fixture.administration).bind(1);
+    let privileges = ["-bypass-lockdown"];
+    fixture.configure("cn=Directory Manager,cn=Root DNs,cn=config", "ds-privilege-name", &privileges);
+    let mut without = fixture.client();
+    without.send(&super::fixture::bind(1));
+    assert_eq!(without.result(1), ResultCode::UNWILLING_TO_PERFORM);
+    assert!(lockdown.leave() && !lockdown.leave());
+    anonymous.beat(3);
+    without.bind(2);
+}

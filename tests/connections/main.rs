@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admission;
+mod certificates;
 mod ending;
 mod fixture;
 mod flow;

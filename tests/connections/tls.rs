@@ -17,7 +17,7 @@ type Secure = Client<StreamOwned<ClientConnection, TcpStream>>;
 
 /// Trusts this certificate, or any.
 #[derive(Debug)]
-struct Trust(Option<CertificateDer<'static>>);
+pub(crate) struct Trust(pub(crate) Option<CertificateDer<'static>>);
 
 impl ServerCertVerifier for Trust {
     fn verify_server_cert(

@@ -21,6 +21,7 @@ mod identity;
 mod ldap3_client;
 mod lifecycle;
 mod limits;
+mod lockout;
 mod observed;
 mod operations;
 mod paging;

@@ -90,3 +90,69 @@ fn start_tls_is_refused_where_it_has_no_place() {
     assert!(matches!(answer.code, 2 | 52 | 53), "{answer:?}");
     assert!(!answer.diagnostic.is_empty());
 }
+
+fn openssl(args: &[&std::ffi::OsStr]) {
+    let ran = std::process::Command::new("openssl").args(args).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+/// OpenLDAP's tools bind with a certificate whose subject is the entry's DN, and with name and password by PLAIN.
+#[test]
+fn openldap_binds_by_sasl_external_and_plain() {
+    let instance = Instance::started(Setup { cts: true, tls: true });
+    let tls = instance.dir.join("config/tls");
+    let (key, pem) = (instance.dir.join("client.key"), instance.dir.join("client.pem"));
+    // A certificate that is its own authority: no CA, so that it may be shown.
+    let subject = "/DC=com/DC=example/DC=cts/OU=admins/UID=certified";
+    let mut args: Vec<&std::ffi::OsStr> =
+        ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", subject, "-addext"]
+            .map(std::ffi::OsStr::new)
+            .to_vec();
+    args.extend(["basicConstraints=critical,CA:FALSE", "-keyout"].map(std::ffi::OsStr::new));
+    args.extend([key.as_os_str(), "-out".as_ref(), pem.as_os_str()]);
+    openssl(&args);
+    std::fs::copy(&pem, tls.join("trust.pem")).unwrap();
+    let dn = "uid=certified,ou=admins,dc=cts,dc=example,dc=com";
+    let mut root = instance.root();
+    let classes: &[&str] = &["top", "organizationalUnit"];
+    let admins = "ou=admins,dc=cts,dc=example,dc=com";
+    assert!(matches!(root.add(admins, &[("objectClass", classes)], &[]).code, 0 | 68));
+    let user: &[(&str, &[&str])] = &[
+        ("objectClass", &["top", "inetOrgPerson"]),
+        ("cn", &["Certified"]),
+        ("sn", &["Certified"]),
+        ("userPassword", &[PASSWORD]),
+    ];
+    assert_eq!(root.add(dn, user, &[]).code, 0);
+    // The running server takes the trust store when it is told to look again; the open connection stays.
+    let hung_up = std::process::Command::new("kill").arg("-HUP").arg(instance.pid().to_string()).status();
+    assert!(hung_up.unwrap().success());
+    let whoami = |url: &str, args: &[&str]| {
+        let mut command = std::process::Command::new("ldapwhoami");
+        command.env("LDAPCONF", "/dev/null").env("HOME", "/nonexistent").args(["-H", url, "-Q"]).args(args);
+        command.env("LDAPTLS_CACERT", instance.certificate());
+        command.env("LDAPTLS_CERT", &pem).env("LDAPTLS_KEY", &key);
+        command.output().unwrap()
+    };
+    let ldaps = format!("ldaps://localhost:{}", instance.ldaps);
+    let bound = crate::support::within(10, || {
+        let ran = whoami(&ldaps, &["-Y", "EXTERNAL"]);
+        ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).trim().to_lowercase())
+    });
+    assert_eq!(bound.as_deref(), Some(format!("dn:{dn}").as_str()), "{}", instance.log());
+    assert!(root.heartbeat());
+    let clear = format!("ldap://localhost:{}", instance.ldap);
+    for (url, args) in [
+        (&clear, &["-ZZ", "-Y", "EXTERNAL"][..]),
+        (&clear, &["-ZZ", "-Y", "PLAIN", "-U", "certified", "-w", PASSWORD]),
+        (&ldaps, &["-Y", "PLAIN", "-U", &format!("dn:{dn}"), "-w", PASSWORD]),
+    ] {
+        let ran = whoami(url, args);
+        let said = String::from_utf8_lossy(&ran.stdout).trim().to_lowercase();
+        assert_eq!(said, format!("dn:{dn}"), "{args:?} {ran:?}");
+    }
+    let ran = whoami(&ldaps, &["-Y", "PLAIN", "-U", "certified", "-w", "wrong"]);
+    assert_eq!(ran.status.code(), Some(49), "{ran:?}");
+    let offered = root.search(&Query::base("").select(&["supportedSASLMechanisms"]), &[]);
+    assert_eq!(offered.entries[0].texts("supportedSASLMechanisms"), ["EXTERNAL", "PLAIN"]);
+}
