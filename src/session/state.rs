@@ -99,7 +99,6 @@ struct Shared {
     notice: Mutex<Option<LdapResult>>,
     has_notice: AtomicBool,
     is_administrative: bool,
-    /// What the client showed in the TLS handshake.
     certificate: OnceLock<Arc<ClientCertificate>>,
 }
 
@@ -429,8 +428,7 @@ impl Session {
         Next::Go
     }
 
-    /// TLS is on: from now on the client is somebody new (RFC 4513 §3.1.5 leaves the identity to the server; it is
-    /// dropped). The certificate, if the client showed one, is there for a SASL bind with EXTERNAL.
+    /// TLS is on: from now on the client is somebody new (RFC 4513 §3.1.5 leaves the identity to the server; it is dropped).
     pub fn secured(
         &mut self,
         security_strength: u16,
@@ -438,10 +436,8 @@ impl Session {
         requester: Arc<Requester>,
     ) {
         self.peer.security_strength = security_strength;
-        if let Some(certificate) = certificate {
-            // TLS starts once.
-            let _ = self.shared.certificate.set(Arc::new(certificate));
-        }
+        // TLS starts once.
+        certificate.into_iter().for_each(|shown| drop(self.shared.certificate.set(Arc::new(shown))));
         self.shared.authenticate(requester);
     }
 
