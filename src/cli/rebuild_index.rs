@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::ldap::AdminOptions;
-use super::{Failure, args, task};
+use super::{Failure, task};
 
 const EXAMPLES: &str = "Exit codes: 0 done, 1 not done.
 
@@ -19,13 +18,8 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES, disable_help_flag = true)]
 pub(super) struct Options {
-    /// Print help.
-    #[arg(short = 'H', long, action = clap::ArgAction::Help)]
-    help: Option<bool>,
     #[command(flatten)]
-    at: args::At,
-    #[command(flatten)]
-    admin: AdminOptions,
+    task: task::TaskOptions,
     /// A base DN of the data store.
     #[arg(short = 'b', long = "baseDN", value_name = "DN", required = true)]
     base_dn: String,
@@ -38,12 +32,6 @@ pub(super) struct Options {
     /// The indexes that are not ready.
     #[arg(long = "rebuildDegraded", conflicts_with = "index")]
     rebuild_degraded: bool,
-    /// When to start: 0, at once, is what there is so far.
-    #[arg(short = 't', long = "start", value_name = "TIME")]
-    start: Option<String>,
-    /// Return when the server has taken the task.
-    #[arg(long = "noWait")]
-    no_wait: bool,
     /// Accepted for scripts: nothing is written beside the indexes.
     #[arg(long, value_name = "DIR")]
     tmpdirectory: Option<String>,
@@ -60,37 +48,21 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     if names.is_empty() {
         return Err(Failure::new("which indexes: --rebuildAll, --rebuildDegraded or --index NAME"));
     }
-    let Some(mut client) = task::connect("rebuild-index", &options.at, &options.admin)? else {
+    let Some(mut client) = task::connect_for("rebuild-index", &options.task)? else {
         println!(
             "The server is stopped: there is nothing to rebuild. It verifies what it kept of its indexes when it \
              starts, and builds what is missing."
         );
         return Ok(ExitCode::SUCCESS);
     };
-    let start: Vec<&str> = options.start.iter().map(String::as_str).collect();
     let order = task::Order {
-        tool: "rebuild-index",
+        title: "Rebuild Index",
         class: "org.opends.server.tasks.RebuildTask",
+        object_class: "ds-task-rebuild",
         attributes: vec![
             ("ds-task-rebuild-base-dn", vec![&options.base_dn]),
             ("ds-task-rebuild-index", names),
-            ("ds-task-scheduled-start-time", start),
         ],
     };
-    if options.no_wait {
-        let (id, _) = task::add(&mut client, &order)?;
-        println!("Rebuild Index task {id} scheduled to start immediately");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let quiet = options.admin.quiet;
-    let ended = task::run(&mut client, &order, |line| {
-        if !quiet || line.starts_with("error") {
-            println!("{line}");
-        }
-    })?;
-    if !ended.succeeded {
-        return Err(Failure::new(format!("Rebuild Index task {} did not complete", ended.id)));
-    }
-    println!("Rebuild Index task {} has been successfully completed", ended.id);
-    Ok(ExitCode::SUCCESS)
+    task::hand_over(&mut client, &order, &options.task)
 }

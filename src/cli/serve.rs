@@ -43,36 +43,48 @@ pub(super) fn serve(
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        let mut server = open(instance.clone()).await?;
-        if let Some(error_log) = error_log {
-            follow_log(&server, &instance, error_log);
-        }
-        let addresses: Vec<String> = server.listen()?.iter().map(ToString::to_string).collect();
-        lock.ready(&addresses)?;
-        tracing::info!(?addresses, "serving");
-        let status = format!("serving {}", addresses.join(", "));
-        notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
-        announce(&addresses);
-        let mut beat = sd_notify::watchdog_enabled().map(|every| tokio::time::interval(every / 3));
+        let mut announce = Some(announce);
         loop {
-            let due = async {
-                match &mut beat {
-                    Some(beat) => beat.tick().await,
-                    None => std::future::pending().await,
+            let mut server = open(instance.clone()).await?;
+            if let Some(error_log) = &error_log {
+                follow_log(&server, &instance, error_log.clone());
+            }
+            let addresses: Vec<String> = server.listen()?.iter().map(ToString::to_string).collect();
+            lock.ready(&addresses)?;
+            tracing::info!(?addresses, "serving");
+            let status = format!("serving {}", addresses.join(", "));
+            notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+            if let Some(announce) = announce.take() {
+                announce(&addresses);
+            }
+            let mut beat = sd_notify::watchdog_enabled().map(|every| tokio::time::interval(every / 3));
+            let restart = loop {
+                let due = async {
+                    match &mut beat {
+                        Some(beat) => beat.tick().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    _ = terminate.recv() => break false,
+                    _ = interrupt.recv() => break false,
+                    restart = server.told_to_stop() => break restart,
+                    _ = hang_up.recv() => reload(&server, &status),
+                    _ = due => watchdog(&server).await,
                 }
             };
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hang_up.recv() => reload(&server, &status),
-                _ = due => watchdog(&server).await,
+            tracing::info!(restart, "stopping");
+            if restart {
+                notify(&[NotifyState::Status("restarting")]);
+            } else {
+                notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+            }
+            server.stop().await;
+            tracing::info!("stopped");
+            if !restart {
+                return Ok(ExitCode::SUCCESS);
             }
         }
-        tracing::info!("stopping");
-        notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
-        server.stop().await;
-        tracing::info!("stopped");
-        Ok(ExitCode::SUCCESS)
     })
 }
 

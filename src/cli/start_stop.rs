@@ -108,7 +108,7 @@ fn stop_remote(options: &Stop) -> Result<ExitCode, Failure> {
         ("objectClass", vec![b"top", b"ds-task", b"ds-task-shutdown"]),
         ("ds-task-id", vec![id.as_bytes()]),
         ("ds-task-class-name", vec![b"org.opends.server.tasks.ShutdownTask"]),
-        ("ds-task-shutdown-restart", vec![restart.as_bytes()]),
+        ("ds-task-restart-server", vec![restart.as_bytes()]),
     ];
     if let Some(reason) = &options.stop_reason {
         attributes.push(("ds-task-shutdown-message", vec![reason.as_bytes()]));

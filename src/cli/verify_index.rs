@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::ldap::AdminOptions;
 use super::process::Lock;
 use super::{Failure, args, serve, task};
 use crate::config::Instance;
 use crate::server::Server;
-use crate::task::{figures, verify_lines};
+use crate::task::{Done, Handle, figures, verify};
 
 const EXAMPLES: &str = "Exit codes: 0 no differences, 1 differences, or it could not be done.
 
@@ -23,13 +22,8 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES, disable_help_flag = true)]
 pub(super) struct Options {
-    /// Print help.
-    #[arg(short = 'H', long, action = clap::ArgAction::Help)]
-    help: Option<bool>,
     #[command(flatten)]
-    at: args::At,
-    #[command(flatten)]
-    admin: AdminOptions,
+    task: task::TaskOptions,
     /// A base DN of the data store.
     #[arg(short = 'b', long = "baseDN", value_name = "DN", required = true)]
     base_dn: String,
@@ -60,13 +54,8 @@ enum BackendCommand {
 
 #[derive(Debug, Clone, Args)]
 struct Stat {
-    /// Print help.
-    #[arg(short = 'H', long, action = clap::ArgAction::Help)]
-    help: Option<bool>,
     #[command(flatten)]
-    at: args::At,
-    #[command(flatten)]
-    admin: AdminOptions,
+    task: task::TaskOptions,
 }
 
 /// How many differences the summary line tells.
@@ -75,27 +64,40 @@ fn differences(line: &str) -> Option<&str> {
 }
 
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let mut print = |line: &str| match (options.count_errors, differences(line)) {
+    let count_errors = options.count_errors;
+    let print = move |line: &str| match (count_errors, differences(line)) {
         (true, Some(count)) => println!("differences={count}"),
         (true, None) if !line.starts_with("error") => {}
         _ => println!("{line}"),
     };
-    let succeeded = match task::connect("verify-index", &options.at, &options.admin)? {
+    let succeeded = match task::connect_for("verify-index", &options.task)? {
         Some(mut client) => {
             let order = task::Order {
-                tool: "verify-index",
+                title: "Verify Index",
                 class: "ds-task-verify",
+                object_class: "ds-task-rebuild",
                 attributes: vec![
                     ("ds-task-rebuild-base-dn", vec![&options.base_dn]),
                     ("ds-task-rebuild-index", options.index.iter().map(String::as_str).collect()),
                 ],
             };
-            task::run(&mut client, &order, &mut print)?.succeeded
+            match task::run(&mut client, &order, &options.task.when, print)? {
+                task::Ended::Over { succeeded, .. } => succeeded,
+                task::Ended::Taken(id) => {
+                    task::say_taken(&order, &options.task.when, &id);
+                    true
+                }
+            }
         }
-        None => stopped(&options.at, |server| {
-            let names = (!options.index.is_empty()).then_some(options.index.as_slice());
-            verify_lines(&server.backend(), names, &mut |line| print(&line))
-        })?,
+        None => {
+            stopped(&options.task.head.at, |server| {
+                let names = (!options.index.is_empty()).then_some(options.index.as_slice());
+                let handle = Handle::detached(move |_, line| print(line));
+                verify(&server.backend(), names, &handle)
+            })?
+            .map_err(Failure::new)?
+                == Done::Successfully
+        }
     };
     Ok(ExitCode::from(u8::from(!succeeded)))
 }
@@ -114,14 +116,18 @@ fn stopped<T>(at: &args::At, work: impl FnOnce(&Server) -> T) -> Result<T, Failu
 
 pub(super) fn backend(options: &Backend) -> Result<ExitCode, Failure> {
     let BackendCommand::Stat(stat) = &options.command;
-    match task::connect("backend", &stat.at, &stat.admin)? {
+    match task::connect_for("backend", &stat.task)? {
         Some(mut client) => {
-            let order =
-                task::Order { tool: "backend-stat", class: "ds-task-backend-stat", attributes: Vec::new() };
-            task::run(&mut client, &order, |line| println!("{line}"))?;
+            let order = task::Order {
+                title: "Backend Statistics",
+                class: "ds-task-backend-stat",
+                object_class: "ds-task",
+                attributes: Vec::new(),
+            };
+            task::run(&mut client, &order, &stat.task.when, |line| println!("{line}"))?;
         }
         None => {
-            let lines = stopped(&stat.at, |server| figures(&server.backend()))?;
+            let lines = stopped(&stat.task.head.at, |server| figures(&server.backend()))?;
             lines.iter().for_each(|line| println!("{line}"));
         }
     }

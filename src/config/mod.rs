@@ -22,6 +22,7 @@ mod tree;
 pub use check::{accepted_and_ignored, effect_of};
 pub use error::ConfigError;
 pub use instance::{Instance, Profile, SetupOptions};
+pub(crate) use persist::replace_file;
 pub use sasl::{CertificateMapper, CertificateValidation, ExternalSasl, SaslConfig};
 pub use snapshot::{
     AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,

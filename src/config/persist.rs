@@ -69,6 +69,11 @@ pub(super) fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> Result<
     files.rename_synced(temporary, path).map_err(fault(path))
 }
 
+/// Replaces a file of the configuration directory that another room owns: whole, synced, of mode 0600.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), ConfigError> {
+    replace(&OsFiles, path, content)
+}
+
 /// Keeps a copy of a configuration that is about to be replaced, and removes the oldest copies over the bound. `stamp` is
 /// the time (`yyyyMMddHHmmss`); several copies of one second are numbered.
 pub(super) fn archive(

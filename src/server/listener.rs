@@ -42,6 +42,10 @@ pub(super) struct House {
     pub(super) table: Arc<Table>,
     pub(super) tasks: TaskTracker,
     pub(super) shutdown: CancellationToken,
+    /// Tasks of `cn=Tasks`.
+    pub(super) cn_tasks: Arc<crate::task::CnTasks>,
+    /// Set once somebody asks the server to stop: whether it is to start again.
+    pub(super) wish: tokio::sync::watch::Sender<Option<bool>>,
 }
 
 /// What all connections of one listener share. What may change while it listens is looked up for each connection.

@@ -21,9 +21,10 @@ use crate::backend::{Backend, BackendOptions, DataStore, TokenStore};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, ConfigStore, Instance, LogKind, LogPublisher};
 use crate::log::Durability;
-use crate::operation::{Directory, DirectoryError, Parts};
-use crate::protocol::result::LdapResult;
+use crate::operation::{Directory, DirectoryError, Parts, VirtualBackend};
+use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::SchemaStore;
+use crate::task::{Classes, CnTasks, Host};
 use crate::telemetry::{AccessLog, Metrics};
 
 /// Octets of entries kept in memory where the configuration says nothing (`ds-cfg-db-cache-size`).
@@ -83,7 +84,15 @@ impl Server {
     /// this takes as long as the log is large. With a configuration that is not valid, the last one that started is taken,
     /// in lockdown mode.
     pub fn open(instance: Instance) -> Result<Self, ServerError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        Self::open_with(instance, Arc::new(SystemClock::new()), Classes::builtin())
+    }
+
+    /// As [`Server::open`], with another clock and other task classes.
+    pub fn open_with(
+        instance: Instance,
+        clock: Arc<dyn Clock>,
+        classes: Classes,
+    ) -> Result<Self, ServerError> {
         let schema = Arc::new(SchemaStore::open(&instance.schema_directory())?);
         let (config, fault) =
             ConfigStore::open_or_last_good(&instance, Arc::clone(&schema), Arc::clone(&clock))?;
@@ -126,13 +135,15 @@ impl Server {
             started_ms,
         };
         let cn_schema = CnSchema::new(Arc::clone(&config), &definitions);
+        let cn_tasks =
+            CnTasks::new(Arc::clone(&backend), instance.clone(), Arc::clone(&clock), classes, &definitions);
         let directory = Directory::new(Parts {
             virtual_backends: vec![
                 Arc::new(RootDse::new(Arc::clone(&config))),
                 Arc::new(CnConfig::new(Arc::clone(&config), &definitions)),
                 Arc::new(cn_schema),
                 Arc::new(CnMonitor::new(monitor, &definitions)),
-                Arc::new(crate::task::CnTasks::new(Arc::clone(&backend), &definitions)),
+                Arc::clone(&cn_tasks) as Arc<dyn VirtualBackend>,
             ],
             verifier: Arc::new(Verifier::for_machine()?),
             metrics,
@@ -148,6 +159,8 @@ impl Server {
             tracing::error!(%fault, "the configuration is not valid; the last one that started is taken");
             directory.lockdown.enter(&format!("the configuration is not valid: {fault}"));
         }
+        let (wish, _) = tokio::sync::watch::channel(None);
+        cn_tasks.bind(&directory, Arc::new(Janitor { table: Arc::clone(&table), wish: wish.clone() }));
         let house = House {
             directory,
             backend,
@@ -156,6 +169,8 @@ impl Server {
             table,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
+            cn_tasks,
+            wish,
         };
         Ok(Self { house: Arc::new(house), ports: None })
     }
@@ -172,6 +187,7 @@ impl Server {
         let addresses = ports.open_all()?;
         self.house.tasks.spawn(watch_certificates(Arc::downgrade(&ports), self.house.shutdown.clone()));
         self.ports = Some(ports);
+        self.house.cn_tasks.start();
         if let Err(error) = self.house.directory.config.mark_started() {
             tracing::warn!(%error, "the configuration that started cannot be kept aside");
         }
@@ -212,9 +228,25 @@ impl Server {
         self.house.table.disconnect(connection, notice)
     }
 
+    /// Returns when a task asks the server to stop: whether it is to start again.
+    pub async fn told_to_stop(&self) -> bool {
+        let mut wish = self.house.wish.subscribe();
+        let told = wish.wait_for(Option::is_some).await;
+        told.ok().and_then(|told| *told).unwrap_or(false)
+    }
+
+    /// The tasks.
+    pub fn tasks(&self) -> Arc<CnTasks> {
+        Arc::clone(&self.house.cn_tasks)
+    }
+
     /// Stops: no new connections and messages, requests in flight are answered, clients get the Notice of
-    /// Disconnection, everything is on disk.
+    /// Disconnection, everything is on disk. Tasks that run are asked to end first.
     pub async fn stop(self) {
+        let tasks = Arc::clone(&self.house.cn_tasks);
+        if tokio::task::spawn_blocking(move || tasks.stop()).await.is_err() {
+            tracing::error!("the tasks could not be stopped in order");
+        }
         self.house.shutdown.cancel();
         self.house.table.stop();
         self.house.tasks.close();
@@ -222,6 +254,26 @@ impl Server {
             tracing::warn!("some connections did not end in time");
         }
         self.house.backend.current().close();
+    }
+}
+
+/// What tasks may do to the server.
+struct Janitor {
+    table: Arc<Table>,
+    wish: tokio::sync::watch::Sender<Option<bool>>,
+}
+
+impl Host for Janitor {
+    fn shut_down(&self, restart: bool, reason: &str) {
+        tracing::info!(restart, reason, "a task asks the server to stop");
+        self.wish.send_replace(Some(restart));
+    }
+
+    fn disconnect(&self, connection: u64, notice: Option<LdapResult>) -> bool {
+        let notice = notice.unwrap_or_else(|| {
+            LdapResult::new(ResultCode::UNAVAILABLE, "an administrator ends this connection")
+        });
+        self.table.disconnect(connection, notice)
     }
 }
 

@@ -1,60 +1,38 @@
-//! The suffix: entries of tasks, and the threads that do them.
+//! The suffix: tasks as entries.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::State;
-use super::request::{Job, Ordered, read};
-use super::work::perform;
+use jiff::tz::TimeZone;
+
+use super::agenda::{Canceled, Refusal};
+use super::class::{Classes, Context, Host};
+use super::file::{BRANCHES, shown_recurring, shown_task};
+use super::order::{Order, RECURRING, SCHEDULED, refusal_of};
+use super::runner::Runner;
+use super::state::State;
 use crate::access::{Privilege, Requester, Right};
 use crate::backend::DataStore;
 use crate::clock::Clock;
-use crate::entry::{EntryBuilder, StoredEntry};
+use crate::config::Instance;
+use crate::entry::{EntryBuilder, PreparedModifications, StoredEntry};
+use crate::name::Dn;
 use crate::operation::{Directory, VirtualBackend, made};
-use crate::protocol::message::{AddRequest, ModifyRequest};
+use crate::protocol::message::{AddRequest, ModifyOperation, ModifyRequest};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::{NormalizedDn, Schema};
 
-/// How long a task that has ended is remembered.
-const KEPT_MS: u64 = 24 * 3600 * 1000;
-/// Tasks that are remembered; of those that have ended the oldest go first.
-const MOST: usize = 200;
-/// Tasks that run at a time.
-const RUNNING: usize = 8;
-/// Lines of a task's log; later ones push out the middle.
-const LINES: usize = 200;
-
-const SCHEDULED: &str = "cn=Scheduled Tasks,cn=Tasks";
-
-struct Task {
-    id: String,
-    dn: String,
-    key: NormalizedDn,
-    builder: EntryBuilder,
-    state: State,
-    started_ms: u64,
-    ended_ms: Option<u64>,
-    log: Vec<String>,
-}
-
-type Tasks = Mutex<Vec<Task>>;
-
 /// `cn=Tasks`.
 pub struct CnTasks {
-    backend: Arc<DataStore>,
+    runner: Arc<Runner>,
     key: NormalizedDn,
     scheduled: NormalizedDn,
-    tasks: Arc<Tasks>,
+    recurring: NormalizedDn,
 }
 
 impl std::fmt::Debug for CnTasks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CnTasks").finish_non_exhaustive()
     }
-}
-
-fn lock(tasks: &Tasks) -> MutexGuard<'_, Vec<Task>> {
-    tasks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refuse(code: ResultCode, text: impl Into<String>) -> LdapResult {
@@ -69,19 +47,77 @@ fn require(who: &Requester, privilege: Privilege, for_what: &str) -> Result<(), 
     Err(refuse(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text))
 }
 
-/// `yyyyMMddHHmmssZ`.
-fn stamp(ms: u64) -> String {
-    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
-    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    time.strftime("%Y%m%d%H%M%SZ").to_string()
+fn denied(what: &str) -> LdapResult {
+    refuse(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, format!("no ACI lets the requester {what}"))
+}
+
+fn refused(refusal: Refusal) -> LdapResult {
+    let unwilling = |text: String| refuse(ResultCode::UNWILLING_TO_PERFORM, text);
+    match refusal {
+        Refusal::Exists => refuse(ResultCode::ENTRY_ALREADY_EXISTS, "there is a task of this id already"),
+        Refusal::Missing(id) => unwilling(format!("ds-task-dependency-id: there is no task {id}")),
+        Refusal::Full => refuse(ResultCode::BUSY, "there are as many tasks as are kept, and none has ended"),
+        Refusal::Circle(id) => unwilling(format!("ds-task-dependency-id: {id} would wait for itself")),
+        Refusal::State(State::Running) => unwilling(
+            "the task is running: replace its ds-task-state by STOPPED_BY_ADMINISTRATOR to end it".to_owned(),
+        ),
+        Refusal::State(state) => unwilling(format!("the task is {}", state.name())),
+        Refusal::Never => {
+            refuse(ResultCode::CONSTRAINT_VIOLATION, "ds-recurring-task-schedule: no day is like that")
+        }
+    }
+}
+
+/// What is found under a DN.
+enum Found {
+    Task(String, EntryBuilder, State),
+    Recurring(String, EntryBuilder),
 }
 
 impl CnTasks {
-    /// The suffix whose tasks work on this store. Without tasks at first.
-    pub fn new(backend: Arc<DataStore>, schema: &Schema) -> Self {
+    /// The suffix of an instance. Nothing starts before [`CnTasks::start`].
+    pub fn new(
+        backend: Arc<DataStore>,
+        instance: Instance,
+        clock: Arc<dyn Clock>,
+        classes: Classes,
+        schema: &Schema,
+    ) -> Arc<Self> {
         // The texts are DNs; the fallback is never taken.
         let key = |dn: &str| NormalizedDn::parse(dn, schema).unwrap_or_else(|_| NormalizedDn::root());
-        Self { backend, key: key("cn=Tasks"), scheduled: key(SCHEDULED), tasks: Arc::default() }
+        let context = Arc::new(Context::new(backend, instance, clock));
+        Arc::new(Self {
+            runner: Runner::new(context, classes, TimeZone::system()),
+            key: key("cn=Tasks"),
+            scheduled: key(SCHEDULED),
+            recurring: key(RECURRING),
+        })
+    }
+
+    /// Gives works the server they work on.
+    pub fn bind(&self, directory: &Arc<Directory>, host: Arc<dyn Host>) {
+        let _ = self.runner.context.bound.set((Arc::downgrade(directory), host));
+    }
+
+    /// Takes the tasks that `config/tasks.ldif` holds, says which slots were missed, and starts what is due, now and
+    /// from now on.
+    pub fn start(&self) {
+        self.runner.start();
+    }
+
+    /// Starts what is due by the clock. Done by itself at least once a second while a task waits for its time; for tests,
+    /// whose clock jumps.
+    pub fn tick(&self) {
+        self.runner.tick();
+    }
+
+    /// Asks what runs to end, waits up to 20 s for it, and keeps what became of it. Nothing starts any more.
+    pub fn stop(&self) {
+        self.runner.stop();
+    }
+
+    fn allowed(directory: &Directory) -> Vec<String> {
+        directory.config.current().global.allowed_tasks.clone()
     }
 
     fn try_add(
@@ -91,76 +127,54 @@ impl CnTasks {
         request: &AddRequest<'_>,
     ) -> Result<(), LdapResult> {
         let schema = directory.schema.current();
-        let dn = crate::name::Dn::parse(request.dn).map_err(|error| {
+        let dn = Dn::parse(request.dn).map_err(|error| {
             refuse(ResultCode::INVALID_DN_SYNTAX, format!("the DN does not parse: {error}"))
         })?;
         let key = NormalizedDn::of(&dn, &schema);
         if !directory.access.current().may_entry(who, Right::Add, None, &key) {
-            let text = "no ACI lets the requester add this entry";
-            return Err(refuse(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text));
+            return Err(denied("add this entry"));
         }
-        if key.parent().as_ref() != Some(&self.scheduled) {
-            let text = format!("tasks are added directly below {SCHEDULED}; recurring tasks come later");
+        let parent = key.parent();
+        let name = if parent.as_ref() == Some(&self.scheduled) {
+            "ds-task-id"
+        } else if parent.as_ref() == Some(&self.recurring) {
+            "ds-recurring-task-id"
+        } else {
+            let text =
+                format!("tasks are added directly below {SCHEDULED}, recurring ones below {RECURRING}");
             return Err(refuse(ResultCode::UNWILLING_TO_PERFORM, text));
-        }
-        let id = dn
-            .rdn()
-            .and_then(|rdn| rdn.avas().first())
-            .filter(|ava| ava.attribute().eq_ignore_ascii_case("ds-task-id"))
+        };
+        let ava = dn.rdn().and_then(|rdn| rdn.avas().first());
+        let id = ava
+            .filter(|ava| ava.attribute().eq_ignore_ascii_case(name))
             .map(|ava| String::from_utf8_lossy(ava.value()).into_owned())
-            .ok_or_else(|| refuse(ResultCode::NAMING_VIOLATION, "a task is named by ds-task-id"))?;
-        let now_ms = directory.clock.wall_ms();
-        let ordered = read(request, &id, &directory.store.suffixes(), now_ms, &schema)?;
-        require(who, ordered.job.privilege(), "this task")?;
-        if let Job::Rebuild(crate::backend::Rebuild::Named(names)) | Job::Verify(Some(names)) = &ordered.job
-            && let Some(unknown) = self.backend.current().unknown_indexes(names).first()
-        {
-            return Err(refuse(ResultCode::UNWILLING_TO_PERFORM, format!("there is no index {unknown}")));
-        }
-        self.start(directory, request.dn, key, ordered)
+            .ok_or_else(|| refuse(ResultCode::NAMING_VIOLATION, format!("a task here is named by {name}")))?;
+        let attributes = EntryBuilder::from_request(request.attributes, &schema, true)
+            .map_err(|error| refusal_of(&error))?;
+        let allowed = Self::allowed(directory);
+        let desk = self.runner.desk(&schema, &allowed);
+        let (order, privileges) = desk.read(request.dn, (name, &id), attributes)?;
+        privileges.iter().try_for_each(|privilege| require(who, *privilege, "this task"))?;
+        let outcome = self.runner.change(|agenda, now_ms| match order {
+            Order::Task(task) => agenda.add(task, now_ms),
+            Order::Recurring(known) => agenda.add_recurring(known, now_ms),
+        });
+        outcome.map_err(refused)?;
+        tracing::info!(task = %id, "task taken");
+        Ok(())
     }
 
-    fn start(
-        &self,
-        directory: &Directory,
-        dn: &str,
-        key: NormalizedDn,
-        ordered: Ordered,
-    ) -> Result<(), LdapResult> {
-        let Ordered { id, job, builder } = ordered;
-        let now_ms = directory.clock.wall_ms();
-        let mut tasks = lock(&self.tasks);
-        forget(&mut tasks, now_ms);
-        if tasks.iter().any(|task| task.key == key) {
-            return Err(refuse(ResultCode::ENTRY_ALREADY_EXISTS, format!("there is a task {id} already")));
-        }
-        if tasks.iter().filter(|task| task.state == State::Running).count() >= RUNNING {
-            return Err(refuse(ResultCode::BUSY, format!("{RUNNING} tasks are running already")));
-        }
-        let (list, backend, clock) =
-            (Arc::clone(&self.tasks), Arc::clone(&self.backend), Arc::clone(&directory.clock));
-        let own = key.clone();
-        let run = move || {
-            let mut say = |line: String| note(&list, &own, &*clock, "NOTICE", line);
-            let done = catch_unwind(AssertUnwindSafe(|| perform(&backend.current(), &job, &mut say)));
-            let state = done.unwrap_or_else(|_| {
-                note(&list, &own, &*clock, "SEVERE_ERROR", "the task failed by a fault of the server".into());
-                State::Failed
-            });
-            if let Some(task) = lock(&list).iter_mut().find(|task| task.key == own) {
-                task.state = state;
-                task.ended_ms = Some(clock.wall_ms());
-                tracing::info!(task = %task.id, state = state.name(), "task ended");
+    fn find(&self, wanted: &NormalizedDn, schema: &Schema) -> Result<Found, LdapResult> {
+        let is_it = |dn: &str| NormalizedDn::parse(dn, schema).is_ok_and(|key| key == *wanted);
+        let found = self.runner.with(|agenda| {
+            if let Some(task) = agenda.tasks().iter().find(|task| is_it(&task.dn)) {
+                let shown = shown_task(task, schema);
+                return Some(Found::Task(task.id.clone(), shown, task.state()));
             }
-        };
-        let thread = std::thread::Builder::new().name("task".to_owned()).spawn(run);
-        thread.map_err(|error| refuse(ResultCode::BUSY, format!("no thread for the task: {error}")))?;
-        tracing::info!(task = %id, "task started");
-        let dn = dn.to_owned();
-        let state = State::Running;
-        // The thread waits for the list until the task is in it.
-        tasks.push(Task { id, dn, key, builder, state, started_ms: now_ms, ended_ms: None, log: Vec::new() });
-        Ok(())
+            let known = agenda.recurring().iter().find(|known| is_it(&known.dn))?;
+            Some(Found::Recurring(known.id.clone(), shown_recurring(known, schema)))
+        });
+        found.ok_or_else(|| refuse(ResultCode::NO_SUCH_OBJECT, "there is no such task"))
     }
 
     fn try_delete(
@@ -171,60 +185,131 @@ impl CnTasks {
     ) -> Result<(), LdapResult> {
         require(who, Privilege::ConfigWrite, "removing a task")?;
         if !directory.access.current().may_entry(who, Right::Delete, None, dn) {
-            let text = "no ACI lets the requester delete this entry";
-            return Err(refuse(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text));
+            return Err(denied("delete this entry"));
         }
-        let mut tasks = lock(&self.tasks);
-        let Some(at) = tasks.iter().position(|task| task.key == *dn) else {
-            return Err(refuse(ResultCode::NO_SUCH_OBJECT, "there is no such task"));
-        };
-        if tasks.get(at).is_some_and(|task| task.state == State::Running) {
-            return Err(refuse(ResultCode::UNWILLING_TO_PERFORM, "the task is running"));
+        let (Found::Task(id, ..) | Found::Recurring(id, _)) = self.find(dn, &directory.schema.current())?;
+        self.runner.change(|agenda, _| agenda.remove(&id)).map_err(refused)
+    }
+
+    fn try_modify(
+        &self,
+        directory: &Directory,
+        who: &Requester,
+        request: &ModifyRequest<'_>,
+    ) -> Result<(), LdapResult> {
+        let schema = directory.schema.current();
+        let key = NormalizedDn::parse(request.dn, &schema).map_err(|error| {
+            refuse(ResultCode::INVALID_DN_SYNTAX, format!("the DN does not parse: {error}"))
+        })?;
+        let found = self.find(&key, &schema)?;
+        let (Found::Task(id, shown, _) | Found::Recurring(id, shown)) = &found;
+        let entry = made(request.dn, &key, shown);
+        let access = directory.access.current();
+        for change in request.changes {
+            if !access.may(who, Right::Write, &entry, &key, change.attribute.description) {
+                return Err(denied("write this attribute"));
+            }
         }
-        tasks.remove(at);
-        Ok(())
+        let changes =
+            PreparedModifications::prepare(request.changes, &schema).map_err(|error| refusal_of(&error))?;
+        if let Some(outcome) = self.cancel(who, &found, &changes) {
+            return outcome;
+        }
+        if let Found::Task(_, _, state) = &found
+            && !state.is_pending()
+        {
+            let text = match state {
+                State::Running => {
+                    "the task is running: all that can be changed is ds-task-state, to STOPPED_BY_ADMINISTRATOR"
+                }
+                _ => "the task has ended",
+            };
+            return Err(refuse(ResultCode::UNWILLING_TO_PERFORM, text));
+        }
+        let mut changed = shown.clone();
+        apply(&mut changed, &changes, &schema);
+        let name = if matches!(found, Found::Task(..)) { "ds-task-id" } else { "ds-recurring-task-id" };
+        let allowed = Self::allowed(directory);
+        let desk = self.runner.desk(&schema, &allowed);
+        let (order, privileges) = desk.read(request.dn, (name, id), changed)?;
+        privileges.iter().try_for_each(|privilege| require(who, *privilege, "this task"))?;
+        let outcome = self.runner.change(|agenda, now_ms| match order {
+            Order::Task(task) => agenda.replace(task),
+            Order::Recurring(known) => agenda.replace_recurring(known, now_ms),
+        });
+        outcome.map_err(refused)
+    }
+
+    /// Cancels, if that is what the change asks for: no state any more, or one that means an end.
+    fn cancel(
+        &self,
+        who: &Requester,
+        found: &Found,
+        changes: &PreparedModifications,
+    ) -> Option<Result<(), LdapResult>> {
+        let mut is_asked = false;
+        for (operation, name, mut values) in changes.steps() {
+            if !name.eq_ignore_ascii_case("ds-task-state") {
+                return None;
+            }
+            let value = values.next().map(|value| String::from_utf8_lossy(value).into_owned());
+            is_asked = match (operation, value.as_deref()) {
+                (ModifyOperation::Delete, _) | (ModifyOperation::Replace, None) => true,
+                (_, Some(name)) => State::by_name(name).is_some_and(State::is_done),
+                (_, None) => false,
+            };
+        }
+        if !is_asked {
+            return None;
+        }
+        let (Found::Task(id, ..) | Found::Recurring(id, _)) = found;
+        let outcome = require(who, Privilege::ConfigWrite, "canceling a task").and_then(|()| match found {
+            Found::Recurring(..) => self.runner.change(|agenda, _| agenda.remove(id)).map_err(refused),
+            Found::Task(..) => match self.runner.cancel(id).map_err(refused)? {
+                Canceled::WasOver => Err(refuse(ResultCode::UNWILLING_TO_PERFORM, "the task has ended")),
+                Canceled::AtOnce | Canceled::Signal => Ok(()),
+            },
+        });
+        if outcome.is_ok() {
+            tracing::info!(task = %id, "task canceled");
+        }
+        Some(outcome)
     }
 }
 
-/// Drops tasks that ended long ago, and more if there are too many.
-fn forget(tasks: &mut Vec<Task>, now_ms: u64) {
-    tasks.retain(|task| task.ended_ms.is_none_or(|ended| now_ms.saturating_sub(ended) < KEPT_MS));
-    while tasks.len() >= MOST {
-        let Some(at) = tasks.iter().position(|task| task.state != State::Running) else { return };
-        tasks.remove(at);
+impl Drop for CnTasks {
+    fn drop(&mut self) {
+        self.runner.abandon();
     }
 }
 
-fn note(tasks: &Tasks, key: &NormalizedDn, clock: &dyn Clock, severity: &str, line: String) {
-    let mut tasks = lock(tasks);
-    let Some(task) = tasks.iter_mut().find(|task| task.key == *key) else { return };
-    if task.log.len() >= LINES {
-        task.log.remove(LINES / 2);
+/// Carries modifications out on attributes that are not an entry yet.
+fn apply(builder: &mut EntryBuilder, changes: &PreparedModifications, schema: &Schema) {
+    for (operation, name, values) in changes.steps() {
+        let given: Vec<&[u8]> = values.collect();
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        if operation == ModifyOperation::Delete && !given.is_empty() {
+            let mut gone = EntryBuilder::new();
+            given.iter().for_each(|value| {
+                gone.put(name, value, schema);
+            });
+            let left = builder.values(name).filter(|value| !gone.has_value(name, value));
+            kept.extend(left.map(<[u8]>::to_vec));
+        }
+        if operation != ModifyOperation::Add {
+            builder.remove(name);
+        }
+        if operation != ModifyOperation::Delete {
+            kept.extend(given.into_iter().map(<[u8]>::to_vec));
+        }
+        kept.iter().for_each(|value| {
+            builder.put(name, value, schema);
+        });
     }
-    let number = task.log.len();
-    task.log.push(format!(
-        "[{}] severity=\"{severity}\" msgCount={number} message=\"{line}\"",
-        stamp(clock.wall_ms())
-    ));
 }
 
-fn entry(task: &Task, schema: &Schema) -> Arc<StoredEntry> {
-    let mut builder = task.builder.clone();
-    builder.put("ds-task-id", &task.id, schema);
-    for name in
-        ["ds-task-state", "ds-task-actual-start-time", "ds-task-completion-time", "ds-task-log-message"]
-    {
-        builder.remove(name);
-    }
-    builder.put("ds-task-state", task.state.name(), schema);
-    builder.put("ds-task-actual-start-time", stamp(task.started_ms), schema);
-    if let Some(ended) = task.ended_ms {
-        builder.put("ds-task-completion-time", stamp(ended), schema);
-    }
-    for line in &task.log {
-        builder.put("ds-task-log-message", line, schema);
-    }
-    made(&task.dn, &task.key, &builder)
+fn answer(outcome: Result<(), LdapResult>) -> LdapResult {
+    outcome.map_or_else(|refusal| refusal, |()| LdapResult::success())
 }
 
 impl VirtualBackend for CnTasks {
@@ -240,32 +325,37 @@ impl VirtualBackend for CnTasks {
         require(who, Privilege::ConfigRead, "reading tasks")?;
         let schema = directory.schema.current();
         let mut all = Vec::new();
-        for dn in ["cn=Tasks", SCHEDULED, "cn=Recurring Tasks,cn=Tasks"] {
-            let Ok(key) = NormalizedDn::parse(dn, &schema) else { continue };
+        let mut take = |dn: &str, builder: &EntryBuilder| {
+            if let Ok(key) = NormalizedDn::parse(dn, &schema) {
+                let entry = made(dn, &key, builder);
+                all.push((key, entry));
+            }
+        };
+        for (dn, cn) in BRANCHES {
             let mut builder = EntryBuilder::new();
             for class in ["top", "ds-cfg-branch"] {
                 builder.put("objectClass", class, &schema);
             }
-            let name = dn.split(',').next().and_then(|rdn| rdn.strip_prefix("cn=")).unwrap_or_default();
-            builder.put("cn", name, &schema);
-            all.push((key.clone(), made(dn, &key, &builder)));
+            builder.put("cn", cn, &schema);
+            take(dn, &builder);
         }
-        let mut tasks = lock(&self.tasks);
-        forget(&mut tasks, directory.clock.wall_ms());
-        all.extend(tasks.iter().map(|task| (task.key.clone(), entry(task, &schema))));
+        self.runner.tick();
+        self.runner.with(|agenda| {
+            agenda.tasks().iter().for_each(|task| take(&task.dn, &shown_task(task, &schema)));
+            agenda.recurring().iter().for_each(|known| take(&known.dn, &shown_recurring(known, &schema)));
+        });
         Ok(all)
     }
 
     fn add(&self, directory: &Directory, who: &Requester, request: &AddRequest<'_>) -> LdapResult {
-        self.try_add(directory, who, request).map_or_else(|refusal| refusal, |()| LdapResult::success())
+        answer(self.try_add(directory, who, request))
     }
 
-    fn modify(&self, _: &Directory, _: &Requester, _: &ModifyRequest<'_>) -> LdapResult {
-        let text = "tasks cannot be changed; cancelling a running one comes later";
-        LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text)
+    fn modify(&self, directory: &Directory, who: &Requester, request: &ModifyRequest<'_>) -> LdapResult {
+        answer(self.try_modify(directory, who, request))
     }
 
     fn delete(&self, directory: &Directory, who: &Requester, dn: &NormalizedDn) -> LdapResult {
-        self.try_delete(directory, who, dn).map_or_else(|refusal| refusal, |()| LdapResult::success())
+        answer(self.try_delete(directory, who, dn))
     }
 }

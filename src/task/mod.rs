@@ -1,32 +1,23 @@
 //! `cn=Tasks`: work that an administrator hands to the server as an entry, and that goes on after the answer.
 //!
-//! What may enter: the task entries, what runs behind them, and what they tell. Kept in memory: a restart forgets them.
-//! So far a task starts at once; schedules, dependencies and notifications are refused.
+//! What may enter: task entries ([`CnTasks`]), what is to happen when (`agenda`, which knows neither threads nor clock),
+//! what drives it (`runner`), what outlives the process (`file`), and what the classes do (`works`). A new class is a
+//! [`Work`], a [`Class`] that makes it from an entry's attributes, and a line in the table of `works`.
 
+mod agenda;
+mod class;
 mod cn_tasks;
-mod request;
+mod file;
+mod notice;
+mod order;
+mod runner;
+mod schedule;
+mod state;
 #[cfg(test)]
 mod tests;
-mod work;
+mod works;
 
+pub use class::{Class, Classes, Construct, Context, Done, Handle, Host, Severity, Source, Work};
 pub use cn_tasks::CnTasks;
-pub(crate) use work::{figures, verify_lines};
-
-/// Where a task stands (features.md §10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Running,
-    Succeeded,
-    /// It could not do, or found something that is not right.
-    Failed,
-}
-
-impl State {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Running => "RUNNING",
-            Self::Succeeded => "COMPLETED_SUCCESSFULLY",
-            Self::Failed => "COMPLETED_WITH_ERRORS",
-        }
-    }
-}
+pub use state::State;
+pub(crate) use works::{figures, verify};

@@ -18,6 +18,6 @@ pub(super) use control::{
 };
 pub(super) use controlled::ControlOptions;
 pub(super) use hint::about_arguments;
-pub(super) use options::{AdminOptions, LdapOptions, password_of, secret};
+pub(super) use options::{AdminOptions, ConnectionOptions, LdapOptions, password_of, secret};
 pub(super) use plain::{PlainEntry, naming_contexts, plain_search};
 pub(super) use report::{describe, entry, exit_of, failed, failure, read_entries, wanted};
