@@ -157,7 +157,7 @@ impl CnTasks {
         privileges.iter().try_for_each(|privilege| require(who, *privilege, "this task"))?;
         let outcome = self.runner.change(|agenda, now_ms| match order {
             Order::Task(task) => agenda.add(task, now_ms),
-            Order::Recurring(known) => agenda.add_recurring(known, now_ms),
+            Order::Recurring(known) => agenda.add_recurring(*known, now_ms),
         });
         outcome.map_err(refused)?;
         tracing::info!(task = %id, "task taken");
@@ -235,7 +235,7 @@ impl CnTasks {
         privileges.iter().try_for_each(|privilege| require(who, *privilege, "this task"))?;
         let outcome = self.runner.change(|agenda, now_ms| match order {
             Order::Task(task) => agenda.replace(task),
-            Order::Recurring(known) => agenda.replace_recurring(known, now_ms),
+            Order::Recurring(known) => agenda.replace_recurring(*known, now_ms),
         });
         outcome.map_err(refused)
     }

@@ -181,7 +181,7 @@ impl Found {
             Ok((Order::Task(task), _)) => {
                 self.tasks.push(Task { state, log, ..task });
             }
-            Ok((Order::Recurring(known), _)) => self.recurring.push(Recurring { log, ..known }),
+            Ok((Order::Recurring(known), _)) => self.recurring.push(Recurring { log, ..*known }),
             Err(refusal) if !ava.attribute().eq_ignore_ascii_case("ds-recurring-task-id") => {
                 tracing::error!(task = %id, why = %refusal.diagnostic, "a task cannot be made any more: it is disabled");
                 let mut log = log;

@@ -30,7 +30,7 @@ pub(super) const KEPT: [&str; 5] = [
 #[derive(Debug)]
 pub(super) enum Order {
     Task(Task),
-    Recurring(Recurring),
+    Recurring(Box<Recurring>),
 }
 
 /// Where tasks are read.
@@ -119,7 +119,7 @@ impl Desk<'_> {
                 attributes.remove("ds-task-scheduled-start-time");
                 // Iterations tell by it where they come from.
                 attributes.put("ds-recurring-task-id", id, self.schema);
-                Order::Recurring(Recurring {
+                Order::Recurring(Box::new(Recurring {
                     id: id.to_owned(),
                     dn: dn.to_owned(),
                     attributes,
@@ -127,7 +127,7 @@ impl Desk<'_> {
                     is_disabled,
                     last_ms: 0,
                     log: Vec::new(),
-                })
+                }))
             }
             None if named_by.eq_ignore_ascii_case("ds-recurring-task-id") => {
                 return Err(missing("ds-recurring-task-schedule"));
