@@ -156,7 +156,7 @@ impl CnTasks {
         let (order, privileges) = desk.read(request.dn, (name, &id), attributes)?;
         privileges.iter().try_for_each(|privilege| require(who, *privilege, "this task"))?;
         let outcome = self.runner.change(|agenda, now_ms| match order {
-            Order::Task(task) => agenda.add(task, now_ms),
+            Order::Task(task) => agenda.add(*task, now_ms),
             Order::Recurring(known) => agenda.add_recurring(*known, now_ms),
         });
         outcome.map_err(refused)?;
@@ -234,7 +234,7 @@ impl CnTasks {
         let (order, privileges) = desk.read(request.dn, (name, id), changed)?;
         privileges.iter().try_for_each(|privilege| require(who, *privilege, "this task"))?;
         let outcome = self.runner.change(|agenda, now_ms| match order {
-            Order::Task(task) => agenda.replace(task),
+            Order::Task(task) => agenda.replace(*task),
             Order::Recurring(known) => agenda.replace_recurring(*known, now_ms),
         });
         outcome.map_err(refused)

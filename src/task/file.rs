@@ -179,7 +179,7 @@ impl Found {
         let order = desk.read(&record.dn, (ava.attribute(), &id), builder.clone());
         match order {
             Ok((Order::Task(task), _)) => {
-                self.tasks.push(Task { state, log, ..task });
+                self.tasks.push(Task { state, log, ..*task });
             }
             Ok((Order::Recurring(known), _)) => self.recurring.push(Recurring { log, ..*known }),
             Err(refusal) if !ava.attribute().eq_ignore_ascii_case("ds-recurring-task-id") => {

@@ -29,7 +29,7 @@ pub(super) const KEPT: [&str; 5] = [
 /// What a task entry asks for.
 #[derive(Debug)]
 pub(super) enum Order {
-    Task(Task),
+    Task(Box<Task>),
     Recurring(Box<Recurring>),
 }
 
@@ -135,7 +135,7 @@ impl Desk<'_> {
             _ => {
                 let mut task = self.task(dn, id, attributes)?;
                 task.state = is_disabled.then_some(State::Disabled);
-                Order::Task(task)
+                Order::Task(Box::new(task))
             }
         };
         Ok((order, class.privileges))
