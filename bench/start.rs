@@ -11,7 +11,7 @@
     missing_docs
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use ctsd::backend::{
     Backend, BackendOptions, Change, ChangeError, ChangeKind, Committed, Edit, IndexConfig, IndexType,
     NewEntry, TokenStore, Verdict,
 };
+use ctsd::backup::{self, Archive, BackupKey, Job, RestoreData, Subject};
 use ctsd::clock::SystemClock;
 use ctsd::config::IndexStoreKind;
 use ctsd::entry::{EntryBuilder, EntryUuid, PreparedModifications, StoredEntry};
@@ -104,6 +105,30 @@ enum What {
         stall: bool,
         #[arg(long, value_enum, default_value_t = End::Clean)]
         end: End,
+    },
+    /// Backs the store up while it is changed, and says what those who change it notice.
+    Backup {
+        /// The backup directory.
+        #[arg(long)]
+        to: PathBuf,
+        #[arg(long)]
+        id: String,
+        #[arg(long)]
+        incremental: bool,
+        #[arg(long)]
+        compress: bool,
+        #[arg(long)]
+        encrypt: bool,
+        /// Changes at a time meanwhile; 0 for a store at rest.
+        #[arg(long, default_value_t = 0)]
+        changes: u64,
+    },
+    /// Verifies a backup and restores it into the directory, which need not be there.
+    Restore {
+        #[arg(long)]
+        from: PathBuf,
+        #[arg(long)]
+        id: Option<String>,
     },
     /// Opens the store and looks at it.
     Open {
@@ -218,6 +243,13 @@ impl Filler {
         NormalizedDn::parse(dn, &self.schema).expect("a DN")
     }
 
+    fn touch(&self, number: u64, tokens: u64) -> (NormalizedDn, ChangeKind) {
+        // Above the tokens are four entries, which `entries` counts too.
+        let seq = number.wrapping_mul(0x2545_f491_4f6c_dd1d) % tokens.saturating_sub(4).max(1);
+        let edit = Touch { schema: Arc::clone(&self.schema), seq: seq + number };
+        (self.key(&dn(seq)), ChangeKind::Modify(Box::new(edit)))
+    }
+
     /// Submits changes, 64 at a time, and tells rate and latencies.
     fn run(&self, what: &str, count: u64, make: impl Fn(u64) -> (NormalizedDn, ChangeKind)) {
         let (sender, receiver) = mpsc::channel::<(Duration, Result<Committed, ChangeError>)>();
@@ -275,9 +307,59 @@ fn show(backend: &Backend) {
     }
 }
 
+fn key_file(directory: &Path) -> PathBuf {
+    directory.join("backup.key")
+}
+
+/// Backs up, and tells how long that took.
+fn back_up(backend: &Backend, to: &Path, how: &backup::Options) {
+    let began = Instant::now();
+    let source = backend.backup_source().expect("the store gives its data");
+    let held = began.elapsed();
+    let subject = Subject::Data { base_dns: &[SUFFIX.to_owned()], source: &source };
+    let key_file = key_file(to);
+    let job = Job { directory: to, backend: "userRoot", subject, options: how, key_file: &key_file };
+    let made = backup::back_up(&job, &mut |_, _| true).expect("the backup is made");
+    let took = began.elapsed().as_secs_f64();
+    println!(
+        "backup in {took:.2} s ({:.2} s of it for the checkpoint): {} files copied, {} reused, {:.1} MB read, {:.1} MB \
+         written, {:.0} MB/s",
+        held.as_secs_f64(),
+        made.copied,
+        made.reused,
+        made.octets as f64 / 1e6,
+        made.stored as f64 / 1e6,
+        made.octets as f64 / 1e6 / took
+    );
+}
+
+fn restore(from: &Path, id: Option<&str>, to: &Path, schema: &Schema) {
+    let key = BackupKey::read(&key_file(from)).expect("the key");
+    let archive = Archive::open(from, id, key).expect("a backup");
+    let octets = archive.extent().1 as f64 / 1e6;
+    let began = Instant::now();
+    archive.verify(&mut |_, _| true).expect("the backup is whole");
+    println!("verified {octets:.1} MB in {:.2} s", began.elapsed().as_secs_f64());
+    let wanted = RestoreData {
+        db: to,
+        backend: "userRoot",
+        base_dns: &[SUFFIX.to_owned()],
+        schema,
+        now_ms: archive.manifest().time_ms,
+        purge_delay: Duration::MAX,
+        force: false,
+    };
+    let began = Instant::now();
+    backup::restore_data(&archive, &wanted, &mut |_, _| true).expect("the backup is restored");
+    println!("restored {octets:.1} MB in {:.2} s", began.elapsed().as_secs_f64());
+}
+
 fn main() {
     let options = Options::parse();
     let schema = Arc::new(SchemaStore::builtin(true));
+    if let What::Restore { from, id } = &options.what {
+        return restore(from, id.as_deref(), &options.dir, &schema.current());
+    }
     let clock = Arc::new(SystemClock::new());
     let mut store = BackendOptions::new(&options.dir, vec![SUFFIX.into()], clock, Arc::clone(&schema));
     store.cache_bytes = options.cache;
@@ -307,6 +389,36 @@ fn main() {
             show(&backend);
             end
         }
+        What::Restore { .. } => return,
+        What::Backup { to, id, incremental, compress, encrypt, changes } => {
+            let how = backup::Options {
+                id,
+                is_incremental: incremental,
+                base: None,
+                compresses: compress,
+                encrypts: encrypt,
+                signs: encrypt,
+            };
+            let tokens = backend.entries();
+            let done = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    back_up(&backend, &to, &how);
+                    done.store(true, Ordering::Relaxed);
+                });
+                let mut round = 0;
+                while changes > 0 && !done.load(Ordering::Relaxed) {
+                    filler.run("modify meanwhile", changes, |number| {
+                        filler.touch(number + round * changes, tokens)
+                    });
+                    round += 1;
+                }
+            });
+            if changes > 0 {
+                filler.run("modify afterwards", changes, |number| filler.touch(number + 7_777_777, tokens));
+            }
+            End::Clean
+        }
         What::Fill { tokens, changes, checkpoint, stall, end } => {
             let above = [
                 "",
@@ -327,11 +439,7 @@ fn main() {
             if checkpoint {
                 backend.checkpoint().expect("a checkpoint");
             }
-            let touch = |number: u64| {
-                let seq = number.wrapping_mul(0x2545_f491_4f6c_dd1d) % tokens;
-                let edit = Touch { schema: Arc::clone(&filler.schema), seq: seq + number };
-                (filler.key(&dn(seq)), ChangeKind::Modify(Box::new(edit)))
-            };
+            let touch = |number: u64| filler.touch(number, tokens);
             filler.run("modify", changes, touch);
             if stall {
                 let stop = AtomicBool::new(false);

@@ -1,9 +1,10 @@
-//! The suffixes that are made, not stored: the root DSE, `cn=config`, `cn=schema`, `cn=monitor`.
+//! The suffixes that are made, not stored: the root DSE, `cn=config`, `cn=schema`, `cn=monitor`, `cn=backups`.
 //!
 //! Each backend only makes entries and takes writes; scope, filter, access to attributes and projection are the generic
 //! search's. Privileges that guard a whole suffix are asked for here.
 
 mod apply;
+mod cn_backups;
 mod cn_config;
 mod cn_monitor;
 mod cn_schema;
@@ -13,6 +14,7 @@ mod root_dse;
 mod tests;
 
 pub use apply::{follow_configuration, indexes_of};
+pub use cn_backups::CnBackups;
 pub use cn_config::CnConfig;
 pub use cn_monitor::{CnMonitor, ConnectionReport, Connections, MonitorSources};
 pub use cn_schema::{CnSchema, SchemaHook};
@@ -22,7 +24,7 @@ use crate::access::{Privilege, Requester};
 use crate::protocol::result::{LdapResult, ResultCode};
 
 /// Suffixes that hold no user data, as `ds-private-naming-contexts` lists them.
-pub const PRIVATE_SUFFIXES: &[&str] = &["cn=config", "cn=schema", "cn=monitor", "cn=Tasks"];
+pub const PRIVATE_SUFFIXES: &[&str] = &["cn=config", "cn=schema", "cn=monitor", "cn=Tasks", "cn=backups"];
 
 /// Refuses (50) who lacks a privilege.
 fn require(who: &Requester, privilege: Privilege, for_what: &str) -> Result<(), LdapResult> {

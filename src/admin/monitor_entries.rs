@@ -145,6 +145,11 @@ impl CnMonitor {
                 if let Some(why) = sources.store.as_ref().and_then(|store| store.current().unwilling()) {
                     item.text("writesRefused", &why.to_string());
                 }
+                if let Some(store) = sources.store.as_ref().map(|store| store.current()) {
+                    item.number("incarnation", u64::from(store.life().incarnation.get()));
+                    item.text("stateVector", &store.ruv().to_string());
+                    item.text("needsInitialization", if store.life().needs_init { "true" } else { "false" });
+                }
             });
         }
         report.entry(Some("Version"), "ds-monitor-entry", |item| {

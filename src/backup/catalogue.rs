@@ -114,6 +114,27 @@ impl Catalogue {
         Self::parse(&text).map(Some).ok_or_else(damaged)
     }
 
+    /// The catalogues in a directory and in those directly in it, with where they are. Those that cannot be read are told and
+    /// left out.
+    pub fn below(root: &Path) -> Result<Vec<(PathBuf, Self)>, BackupError> {
+        let mut places = vec![root.to_owned()];
+        match std::fs::read_dir(root) {
+            Ok(items) => places.extend(items.filter_map(Result::ok).map(|item| item.path())),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(BackupError::io("list", root)(error)),
+        }
+        places.sort();
+        let mut found = Vec::new();
+        for place in places {
+            match Self::read(&place) {
+                Ok(Some(catalogue)) => found.push((place, catalogue)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "a backup directory is left out"),
+            }
+        }
+        Ok(found)
+    }
+
     /// Replaces the catalogue in a directory.
     pub(super) fn write(&self, directory: &Path) -> Result<(), BackupError> {
         swap::replace_file(&directory.join(FILE), self.encode().as_bytes())

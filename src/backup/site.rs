@@ -1,13 +1,15 @@
 //! The backends of an instance: how each of them is backed up and restored.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::key::BackupKey;
 use super::make::{Job, Options, Subject, back_up};
 use super::restore::{Archive, RestoreData, restore_data, restore_files, restore_into};
 use super::{BackupError, Made};
 use crate::backend::{Backend, DataStore, Life};
-use crate::config::{Config, Instance};
+use crate::config::{BackendConfig, Config, Instance};
 use crate::schema::Schema;
 
 /// Who follows the work.
@@ -25,8 +27,8 @@ pub trait Watch {
 pub struct Site<'a> {
     /// Where it is.
     pub instance: &'a Instance,
-    /// Its configuration.
-    pub config: &'a Config,
+    /// Its configuration; without it there is no data store, only files.
+    pub config: Option<&'a Config>,
     /// The definitions in force.
     pub schema: &'a Schema,
     /// The wall clock, milliseconds since 1970.
@@ -63,10 +65,14 @@ const TASKS_FILE: &str = "tasks.ldif";
 impl Site<'_> {
     /// The ids of the backends that can be backed up.
     pub fn backends(&self) -> Vec<String> {
-        let data = self.config.data().map(|data| data.id.clone());
+        let data = self.data().map(|data| data.id.clone());
         let has_tasks = self.instance.config_directory().join(TASKS_FILE).is_file();
         let files = [CONFIG, SCHEMA].into_iter().chain(has_tasks.then_some(TASKS));
         data.into_iter().chain(files.map(str::to_owned)).collect()
+    }
+
+    fn data(&self) -> Option<&BackendConfig> {
+        self.config?.data()
     }
 
     fn kind(&self, backend: &str) -> Result<Kind, BackupError> {
@@ -74,7 +80,7 @@ impl Site<'_> {
             CONFIG => Ok(Kind::Config),
             SCHEMA => Ok(Kind::Schema),
             TASKS => Ok(Kind::Tasks),
-            _ if self.config.data().is_some_and(|data| data.id == backend) => Ok(Kind::Data),
+            _ if self.data().is_some_and(|data| data.id == backend) => Ok(Kind::Data),
             _ => Err(BackupError::Refused(format!(
                 "there is no backend {backend} that can be backed up or restored; there are {}",
                 self.backends().join(", ")
@@ -193,18 +199,19 @@ impl Site<'_> {
     fn wanted<'b>(&'b self, db: &'b Path, base_dns: &'b [String], force: bool) -> RestoreData<'b> {
         RestoreData {
             db,
-            backend: self.config.data().map_or("", |data| data.id.as_str()),
+            backend: self.data().map_or("", |data| data.id.as_str()),
             base_dns,
             schema: self.schema,
             now_ms: self.now_ms,
-            purge_delay: self.config.changelog.purge_delay,
+            purge_delay: self.config.map_or(Duration::ZERO, |config| config.changelog.purge_delay),
             force,
         }
     }
 
     fn base_dns(&self) -> Vec<String> {
-        let data = self.config.data();
-        data.map(|data| data.base_dns.iter().map(|(text, _)| text.clone()).collect()).unwrap_or_default()
+        self.data()
+            .map(|data| data.base_dns.iter().map(|(text, _)| text.clone()).collect())
+            .unwrap_or_default()
     }
 
     /// Restores a backup; for who holds the lock of an instance whose server is stopped.
@@ -214,7 +221,7 @@ impl Site<'_> {
         let config = self.instance.config_directory();
         match kind {
             Kind::Data => {
-                let directory = self.config.data().map(|data| data.directory.clone()).unwrap_or_default();
+                let directory = self.data().map(|data| data.directory.clone()).unwrap_or_default();
                 let (db, base_dns) = (self.instance.resolve(&directory), self.base_dns());
                 let life = restore_data(archive, &self.wanted(&db, &base_dns, force), &mut progress)?;
                 watch.say(told(archive, &life));
@@ -237,8 +244,7 @@ impl Site<'_> {
     pub fn restore_online(
         &self,
         archive: &Archive,
-        force: bool,
-        store: &std::sync::Arc<DataStore>,
+        store: &Arc<DataStore>,
         watch: &dyn Watch,
     ) -> Result<(), BackupError> {
         if self.kind(&archive.manifest().backend)? != Kind::Data {
@@ -248,7 +254,7 @@ impl Site<'_> {
             )));
         }
         let (db, base_dns) = (store.options().directory, self.base_dns());
-        let wanted = self.wanted(&db, &base_dns, force);
+        let wanted = self.wanted(&db, &base_dns, false);
         let replacement = store.begin_replacement("a backup is being restored; try again later")?;
         let mut progress = follow("restoring: octets", watch);
         let life = restore_into(archive, &wanted, replacement.staging(), &mut progress)?;

@@ -13,7 +13,7 @@ use super::table::Table;
 use super::tls::TlsError;
 use crate::access::AccessControl;
 use crate::admin::{
-    CnConfig, CnMonitor, CnSchema, ConnectionReport, Connections, MonitorSources, RootDse,
+    CnBackups, CnConfig, CnMonitor, CnSchema, ConnectionReport, Connections, MonitorSources, RootDse,
     follow_configuration, indexes_of,
 };
 use crate::auth::Verifier;
@@ -142,6 +142,7 @@ impl Server {
                 Arc::new(RootDse::new(Arc::clone(&config))),
                 Arc::new(CnConfig::new(Arc::clone(&config), &definitions)),
                 Arc::new(cn_schema),
+                Arc::new(CnBackups::new(&definitions)),
                 Arc::new(CnMonitor::new(monitor, &definitions)),
                 Arc::clone(&cn_tasks) as Arc<dyn VirtualBackend>,
             ],
