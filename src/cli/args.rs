@@ -14,6 +14,7 @@ pub(super) struct Arguments {
 
 /// The OpenDJ names that links to the program may have.
 pub(super) const TOOLS: &[&str] = &[
+    "backup",
     "dsconfig",
     "encode-password",
     "ldapcompare",
@@ -22,6 +23,7 @@ pub(super) const TOOLS: &[&str] = &[
     "ldappasswordmodify",
     "ldapsearch",
     "rebuild-index",
+    "restore",
     "setup",
     "start-ds",
     "status",
@@ -68,6 +70,10 @@ pub(super) enum Command {
     VerifyIndex(Box<super::verify_index::Options>),
     /// Look after the data store.
     Backend(Box<super::verify_index::Backend>),
+    /// Back up the data, the configuration and the schema.
+    Backup(Box<super::backup::Options>),
+    /// List, verify and restore backups.
+    Restore(Box<super::restore::Options>),
     /// Encode a password as the server stores it, or check one against its stored form.
     #[command(name = "encode-password")]
     EncodePassword(super::encode_password::Options),

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod backup;
 mod base64;
 mod dsconfig;
 mod encode_password;
@@ -19,6 +20,7 @@ mod process;
 mod prompt;
 mod quickstart;
 mod rebuild_index;
+mod restore;
 mod serve;
 mod setup;
 mod start_stop;
@@ -160,6 +162,8 @@ fn run(command: args::Command) -> Result<ExitCode, Failure> {
         Command::RebuildIndex(options) => rebuild_index::run(&options),
         Command::VerifyIndex(options) => verify_index::run(&options),
         Command::Backend(options) => verify_index::backend(&options),
+        Command::Backup(options) => backup::run(&options),
+        Command::Restore(options) => restore::run(&options),
         Command::EncodePassword(options) => encode_password::run(&options),
         Command::Base64(options) => base64::run(&options),
         Command::InstallLinks(options) => generate::links(&options),

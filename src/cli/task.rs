@@ -35,6 +35,11 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// Whether the options name a server.
+    pub(super) fn names_server(&self) -> bool {
+        self.connection.hostname.is_some() || self.connection.port.is_some()
+    }
+
     fn admin(&self) -> AdminOptions {
         AdminOptions {
             connection: self.connection.clone(),

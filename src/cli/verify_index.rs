@@ -103,7 +103,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// Opens the store of an instance whose server is stopped.
-fn stopped<T>(at: &args::At, work: impl FnOnce(&Server) -> T) -> Result<T, Failure> {
+pub(super) fn stopped<T>(at: &args::At, work: impl FnOnce(&Server) -> T) -> Result<T, Failure> {
     let instance = Instance::open(&at.instance)?;
     let _lock = Lock::take(&at.instance)?;
     serve::runtime()?.block_on(async {

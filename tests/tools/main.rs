@@ -11,6 +11,7 @@
     clippy::print_stderr
 )]
 
+mod backups;
 mod configuration;
 mod entries;
 mod fixture;

@@ -2,9 +2,11 @@
 //!
 //! What may enter: implementations of [`super::Work`], thin ones: what they do to the store stands in `backend`.
 
+mod backup;
 mod indexes;
 mod server;
 
+pub(crate) use backup::Following;
 pub(crate) use indexes::{figures, verify};
 
 use super::class::Class;
@@ -12,8 +14,6 @@ use crate::protocol::result::{LdapResult, ResultCode};
 
 /// Classes of the reference server that this one does not have, and why.
 const LATER: &[(&[&str], &str)] = &[
-    (&["BackupTask"], "backups come later"),
-    (&["RestoreTask"], "backups come later"),
     (&["ImportTask"], "import comes later"),
     (&["ExportTask"], "export comes later"),
     (&["EnterLockdownModeTask"], "the lockdown mode comes later"),
@@ -32,6 +32,8 @@ pub(super) fn classes() -> Vec<Class> {
         indexes::rebuild(),
         indexes::verify_class(),
         indexes::stat(),
+        backup::backup(),
+        backup::restore(),
         server::shutdown(),
         server::disconnect(),
     ];

@@ -1,0 +1,248 @@
+//! Backups by the tools: made and restored while the server serves and while it is stopped.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::fixture::{Ran, SUFFIX, Server};
+
+fn admin(server: &Server, tool: &str, more: &[&str]) -> Ran {
+    let port = server.admin.to_string();
+    let own =
+        ["--port", &port, "--bindDN", "cn=Directory Manager", "--bindPassword", "password", "--trustAll"];
+    server.run(tool, &[&own[..], more].concat())
+}
+
+fn units(from: usize, count: usize) -> String {
+    let one = |number| {
+        format!(
+            "dn: ou=u{number},{SUFFIX}\nchangetype: add\nobjectClass: organizationalUnit\ndescription: x\n\n"
+        )
+    };
+    (from..from + count).map(one).collect()
+}
+
+/// DN and etag of every unit.
+fn etags(server: &Server) -> BTreeMap<String, String> {
+    let found = server.look(SUFFIX, "sub", "(objectClass=organizationalUnit)", &["etag"]).ok();
+    let mut dn = String::new();
+    let mut all = BTreeMap::new();
+    for line in found.lines() {
+        if let Some(text) = line.strip_prefix("dn: ") {
+            dn = text.to_owned();
+        } else if let Some(etag) = line.strip_prefix("etag: ") {
+            all.insert(dn.clone(), etag.to_owned());
+        }
+    }
+    all
+}
+
+fn path(server: &Server, name: &str) -> String {
+    server.instance().join(name).to_str().unwrap().to_owned()
+}
+
+/// The archived files of a backup directory, manifests and catalogue left out.
+fn archived(directory: &str) -> Vec<PathBuf> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for item in std::fs::read_dir(directory).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut found = Vec::new();
+    walk(Path::new(directory), &mut found);
+    found.retain(|path| path.extension().is_some_and(|ending| ending == "seg"));
+    found.sort();
+    found
+}
+
+#[test]
+fn a_running_server_is_backed_up_under_writes_and_restored_elsewhere() {
+    let server = Server::started(&[]);
+    server.feed("ldapmodify", &[], &units(0, 50)).ok();
+    let before = etags(&server);
+    let directory = path(&server, "backups");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut next = 1000;
+            while !stop.load(Ordering::Relaxed) {
+                server.feed("ldapmodify", &[], &units(next, 20)).ok();
+                next += 20;
+            }
+        });
+        // As the guide has it, but at once.
+        let made = admin(
+            &server,
+            "backup",
+            &["--backendID", "userRoot", "--backupDirectory", &directory, "--backupID", "one", "--compress"],
+        )
+        .ok();
+        assert!(made.contains("has been successfully completed"), "{made}");
+        let made = admin(
+            &server,
+            "backup",
+            &[
+                "-n",
+                "userRoot",
+                "-d",
+                &directory,
+                "-I",
+                "two",
+                "--incremental",
+                "--encrypt",
+                "--hash",
+                "--signHash",
+            ],
+        )
+        .ok();
+        assert!(made.contains("backed up userRoot: files="), "{made}");
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+    });
+    let after = etags(&server);
+    let listed = server.run("restore", &["--backupDirectory", &directory, "--listBackups"]).ok();
+    let lines: Vec<&str> = listed.lines().filter(|line| !line.contains("Date:")).collect();
+    assert_eq!(
+        lines,
+        [
+            "Backup ID:          one",
+            "Is Incremental:     false",
+            "Is Compressed:      true",
+            "Is Encrypted:       false",
+            "Has Unsigned Hash:  true",
+            "Has Signed Hash:    false",
+            "Dependent Upon:     none",
+            "",
+            "Backup ID:          two",
+            "Is Incremental:     true",
+            "Is Compressed:      false",
+            "Is Encrypted:       true",
+            "Has Unsigned Hash:  false",
+            "Has Signed Hash:    true",
+            "Dependent Upon:     one",
+            "",
+        ]
+    );
+    let dry = admin(&server, "restore", &["-d", &directory, "--dry-run"]).ok();
+    assert!(dry.contains("verified backup two"), "{dry}");
+
+    // Another instance, which has other data; it needs the key of the first.
+    let other = Server::started(&[]);
+    other.run("stop-ds", &[]).ok();
+    let refused = other.run("restore", &["-d", &directory]).refused(1);
+    assert!(refused.contains("backup two is signed with key ") && refused.contains("--keyFile"), "{refused}");
+    let key = path(&server, "config/backup.key");
+    let restored = other.run("restore", &["-d", &directory, "--keyFile", &key]).ok();
+    assert!(restored.contains("restored backup two: incarnation 2"), "{restored}");
+    other.run("start-ds", &[]).ok();
+    let there = etags(&other);
+    assert!(before.iter().all(|(dn, etag)| there.get(dn) == Some(etag)), "what was acknowledged before");
+    assert!(there.iter().all(|(dn, etag)| after.get(dn) == Some(etag)), "nothing that never was");
+    other.feed("ldapmodify", &[], &units(90_000, 10)).ok();
+    assert_eq!(etags(&other).len(), there.len() + 10);
+    let verified = admin(&other, "verify-index", &["--baseDN", SUFFIX]).ok();
+    assert!(verified.contains("differences=0"), "{verified}");
+
+    // While it serves: the old data is served until the new is there.
+    let full = path(&other, "bak/userRoot");
+    admin(&other, "backup", &["-n", "userRoot", "-I", "here"]).ok();
+    let listed = other.look("cn=backups", "sub", "(ds-backup-id=here)", &["ds-backup-incremental"]).ok();
+    assert!(listed.starts_with("dn: ds-backup-id=here,ds-backup-directory-path="), "{listed}");
+    assert!(listed.contains("ds-backup-incremental: FALSE"), "{listed}");
+    let kept = etags(&other);
+    other.feed("ldapmodify", &[], &units(91_000, 10)).ok();
+    let restored = admin(&other, "restore", &["-d", &full]).ok();
+    assert!(restored.contains("incarnation 3"), "{restored}");
+    assert_eq!(etags(&other), kept);
+    other.feed("ldapmodify", &[], &units(92_000, 1)).ok();
+    let refused = admin(&other, "restore", &["-d", &full, "--backupID", "no"]).refused(1);
+    assert!(refused.contains("did not complete"), "{refused}");
+}
+
+#[test]
+fn every_refusal_has_its_reason() {
+    let server = Server::started(&[]);
+    let directory = path(&server, "backups");
+    let at = ["-d", directory.as_str()];
+    let none = server.run("restore", &[&at[..], &["-l"]].concat()).refused(1);
+    assert!(none.contains("there is no backup in "), "{none}");
+    let which = admin(&server, "backup", &at).refused(1);
+    assert!(which.contains("--backendID BACKEND, or --backUpAll"), "{which}");
+    let unknown = admin(&server, "backup", &[&at[..], &["-n", "ctsData"]].concat()).refused(53);
+    assert!(unknown.contains("there is no backend ctsData") && unknown.contains("userRoot"), "{unknown}");
+    server.run("stop-ds", &[]).ok();
+    let first = server.run("backup", &[&at[..], &["-n", "userRoot", "-i"]].concat()).refused(1);
+    assert!(first.contains("make a full one first"), "{first}");
+    let later =
+        server.run("backup", &[&at[..], &["-n", "userRoot", "-t", "20990101000000"]].concat()).refused(1);
+    assert!(later.contains("need a running one"), "{later}");
+
+    // Everything, with the server stopped.
+    let all = server.run("backup", &["--backUpAll", "-d", &path(&server, "all"), "-I", "a", "-c"]).ok();
+    for backend in ["userRoot", "config", "schema"] {
+        assert!(all.contains(&format!("backed up {backend}: ")), "{all}");
+    }
+    let config = path(&server, "all/config");
+    let text = std::fs::read_to_string(server.instance().join("config/config.ldif")).unwrap();
+    std::fs::write(server.instance().join("config/config.ldif"), "spoilt").unwrap();
+    let restored = server.run("restore", &["-d", &config]).ok();
+    assert!(restored.contains("restored backup a of config"), "{restored}");
+    assert_eq!(std::fs::read_to_string(server.instance().join("config/config.ldif")).unwrap(), text);
+    let schema = path(&server, "all/schema");
+    std::fs::remove_file(server.instance().join("config/schema/00-core.ldif")).unwrap();
+    server.run("restore", &["-d", &schema]).ok();
+
+    let directory = path(&server, "all/userRoot");
+    let at = ["-d", directory.as_str()];
+    let again = server.run("backup", &[&at[..], &["-n", "userRoot", "-I", "a"]].concat()).refused(1);
+    assert!(again.contains("there is a backup a in "), "{again}");
+    let other = server.run("backup", &[&at[..], &["-n", "config", "-I", "b"]].concat()).refused(1);
+    assert!(other.contains("holds backups of ds-cfg-backend-id=userRoot"), "{other}");
+    let absent = server.run("restore", &[&at[..], &["-I", "x"]].concat()).refused(1);
+    assert!(absent.contains("there is no backup x in "), "{absent}");
+
+    // A flipped octet.
+    let file = archived(&directory).remove(0);
+    let good = std::fs::read(&file).unwrap();
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    std::fs::write(&file, &bad).unwrap();
+    for more in [&["--dry-run"][..], &[]] {
+        let damaged = server.run("restore", &[&at[..], more].concat()).refused(1);
+        assert!(damaged.contains("of backup a is damaged: its SHA-256 is not the one"), "{damaged}");
+    }
+    std::fs::write(&file, &good).unwrap();
+
+    // Too old for the purge delay that is configured.
+    server.run("start-ds", &[]).ok();
+    let port = format!("replication-port:{}", server.ldap ^ 1);
+    let created = [
+        "create-replication-server",
+        "--provider-name",
+        "Multimaster Synchronization",
+        "--set",
+        &port,
+        "--set",
+        "replication-server-id:1",
+        "--set",
+        "replication-purge-delay:1 s",
+        "--trustAll",
+    ];
+    server.dsconfig(&created).ok();
+    server.run("stop-ds", &[]).ok();
+    let old = server.run("restore", &at).refused(1);
+    assert!(old.contains("and the purge delay is 1 seconds: other replicas may have forgotten"), "{old}");
+    let forced = server.run("restore", &[&at[..], &["--force"]].concat()).ok();
+    assert!(forced.contains("needs initialisation"), "{forced}");
+
+    server.run("start-ds", &[]).ok();
+    let storage = server.look("cn=userRoot Storage,cn=monitor", "base", "(objectClass=*)", &["*"]).ok();
+    assert!(storage.contains("needsInitialization: true"), "{storage}");
+    // Nobody restores below a running server.
+    let running = server.run("restore", &at).refused(1);
+    assert!(running.contains("the server of ") && running.contains("runs"), "{running}");
+    let online = admin(&server, "restore", &[&at[..], &["--force"]].concat()).refused(1);
+    assert!(online.contains("need the server stopped"), "{online}");
+}
