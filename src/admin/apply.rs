@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::access::{AciError, Privilege, check_aci};
 use crate::backend::{IndexConfig, IndexType, SpaceSettings};
-use crate::config::{Config, IndexKind, LogKind};
+use crate::config::{Config, IndexKind};
 use crate::operation::Directory;
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::NormalizedDn;
@@ -42,7 +42,7 @@ fn space_of(config: &Config) -> SpaceSettings {
     }
 }
 
-/// Applies the configuration in force (global ACIs, indexes, access log) and every change of it from now on. Changes that
+/// Applies the configuration in force (global ACIs, indexes, access and audit logs) and every change of it from now on. Changes that
 /// break an ACI, or would switch access control off, are refused before they are persisted.
 ///
 /// Listeners, the error log and TLS are their owners': they add hooks of their own. Called once, at start; fails if a
@@ -96,11 +96,12 @@ pub fn follow_configuration(directory: &Directory) -> Result<(), AciError> {
         Ok(())
     }));
     let log = Arc::clone(&directory.access_log);
-    directory.config.on_change(Box::new(move |_, new| {
-        if let Some(publisher) = new.logs.iter().find(|publisher| publisher.kind == LogKind::Access) {
-            log.reconfigure(publisher);
+    directory.config.on_change(Box::new(move |old, new| {
+        if old.logs == new.logs {
+            return Ok(());
         }
-        Ok(())
+        log.reconfigure(&new.logs)
+            .map_err(|error| LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, format!("the log: {error}")))
     }));
     Ok(())
 }

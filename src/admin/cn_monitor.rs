@@ -12,7 +12,7 @@ use crate::operation::{Directory, VirtualBackend};
 use crate::protocol::message::{AddRequest, ModifyRequest};
 use crate::protocol::result::LdapResult;
 use crate::schema::{NormalizedDn, Schema};
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, Meters};
 
 /// One client connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +45,13 @@ pub trait Connections: Send + Sync {
 pub struct MonitorSources {
     /// The configuration in force.
     pub config: Arc<ConfigStore>,
-    /// The counters of each listener, by its name.
-    pub listeners: Vec<(String, Arc<Metrics>)>,
+    /// The counters of each listener.
+    pub meters: Arc<Meters>,
     /// The connections, where somebody keeps them.
     pub connections: Option<Arc<dyn Connections>>,
     /// The store, where it is one that counts.
     pub store: Option<Arc<DataStore>>,
-    /// The access log.
+    /// The access and audit logs.
     pub access_log: Option<Arc<AccessLog>>,
     /// When the server started, in milliseconds since 1970.
     pub started_ms: u64,

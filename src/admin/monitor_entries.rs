@@ -11,7 +11,7 @@ use crate::operation::{Directory, made};
 use crate::protocol::message::OperationKind;
 use crate::protocol::result::ResultCode;
 use crate::schema::{NormalizedDn, Schema};
-use crate::telemetry::{Metrics, ProcessReport, Totals, disk_space, host};
+use crate::telemetry::{ProcessReport, Totals, disk_space, host};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -66,11 +66,8 @@ impl CnMonitor {
         let now_ms = directory.clock.wall_ms();
         let sources = &self.sources;
         let config = sources.config.current();
-        let totals: Vec<(&str, Totals)> = sources
-            .listeners
-            .iter()
-            .map(|(name, metrics)| (name.as_str(), Metrics::totals(metrics)))
-            .collect();
+        let totals: Vec<(String, Totals)> =
+            sources.meters.all().into_iter().map(|(name, metrics)| (name, metrics.totals())).collect();
         report.entry(None, "ds-monitor-entry", |item| {
             let sum = |pick: fn(&Totals) -> u64| totals.iter().map(|(_, totals)| pick(totals)).sum();
             item.number("currentConnections", sum(|totals| totals.current_connections));

@@ -22,7 +22,7 @@ use crate::protocol::message::{
     AddRequest, Attributes, Modifications, ModifyOperation, ModifyRequest, OperationKind,
 };
 use crate::schema::{NormalizedDn, Schema, SchemaStore};
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, Meters, Metrics};
 
 struct Empty {
     suffix: (String, NormalizedDn),
@@ -349,13 +349,14 @@ fn schema_edits_keep_the_rules_of_cn_schema() {
 #[test]
 fn monitor_entries_have_the_names_scripts_read() {
     let bench = bench();
-    let metrics = Arc::new(Metrics::new(2));
+    let meters = Arc::new(Meters::default());
+    let metrics = meters.of("LDAP Connection Handler");
     metrics.connected();
     metrics.request(OperationKind::Add);
     metrics.response(OperationKind::Add, ResultCode::SUCCESS, std::time::Duration::from_millis(5));
     let sources = MonitorSources {
         config: bench.directory.config.clone(),
-        listeners: vec![("LDAP Connection Handler".into(), metrics)],
+        meters,
         connections: None,
         store: None,
         access_log: None,

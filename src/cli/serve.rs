@@ -13,6 +13,7 @@ use super::process::Lock;
 use super::{Failure, args};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Instance, LogKind, LogPublisher};
+use crate::protocol::result::{LdapResult, ResultCode};
 use crate::server::{Server, ServerError};
 use crate::telemetry::{ErrorLog, StandardError, TraceOptions, start_tracing};
 
@@ -69,7 +70,7 @@ pub(super) fn serve(
                     _ = terminate.recv() => break false,
                     _ = interrupt.recv() => break false,
                     restart = server.told_to_stop() => break restart,
-                    _ = hang_up.recv() => reload(&server, &status),
+                    _ = hang_up.recv() => reload(&server, error_log.as_ref(), &status),
                     _ = due => watchdog(&server).await,
                 }
             };
@@ -116,13 +117,17 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-fn reload(server: &Server, status: &str) {
+fn reload(server: &Server, error_log: Option<&ErrorLog>, status: &str) {
     tracing::info!("reloading");
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now, NotifyState::Status("reloading")]),
         Err(_) => notify(&[NotifyState::Reloading]),
     }
     server.reload_certificates();
+    let reopened = error_log.map_or(Ok(()), ErrorLog::reopen).and_then(|()| server.reopen_logs());
+    if let Err(error) = reopened {
+        tracing::error!(%error, "a log's file cannot be opened anew: it goes on in the old one");
+    }
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
@@ -167,11 +172,14 @@ fn follow_log(server: &Server, instance: &Instance, log: ErrorLog) {
     if let Err(error) = attached {
         tracing::error!(%error, "the error log has no file: it goes to standard error alone");
     }
-    directory.config.on_change(Box::new(move |_, new| {
-        if let Some(publisher) = error_publisher(new) {
-            log.reconfigure(publisher);
+    let instance = instance.clone();
+    directory.config.on_change(Box::new(move |old, new| match error_publisher(new) {
+        Some(publisher) if error_publisher(old) != Some(publisher) => {
+            log.reconfigure(&instance.resolve(&publisher.file), publisher).map_err(|error| {
+                LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, format!("the error log: {error}"))
+            })
         }
-        Ok(())
+        _ => Ok(()),
     }));
 }
 

@@ -8,6 +8,7 @@ use authentication::{
     SUBJECT_ATTRIBUTE_MAPPER, SUBJECT_DN_MAPPER, TRUST_MANAGER,
 };
 
+use super::log_components;
 use super::properties::{PropertyKind, TimeUnit};
 
 /// When a changed property takes effect.
@@ -46,27 +47,27 @@ impl Property {
         format!("ds-cfg-{}", self.name)
     }
 
-    const fn many(mut self) -> Self {
+    pub(super) const fn many(mut self) -> Self {
         self.is_multivalued = true;
         self
     }
 
-    const fn mandatory(mut self) -> Self {
+    pub(super) const fn mandatory(mut self) -> Self {
         self.is_mandatory = true;
         self
     }
 
-    const fn read_only(mut self) -> Self {
+    pub(super) const fn read_only(mut self) -> Self {
         self.is_read_only = true;
         self
     }
 
-    const fn restart(mut self, what: &'static str) -> Self {
+    pub(super) const fn restart(mut self, what: &'static str) -> Self {
         self.effect = Effect::Restart(what);
         self
     }
 
-    const fn no_effect(mut self, why: &'static str) -> Self {
+    pub(super) const fn no_effect(mut self, why: &'static str) -> Self {
         self.effect = Effect::None(why);
         self
     }
@@ -83,7 +84,11 @@ pub struct Component {
     pub properties: &'static [Property],
 }
 
-const fn property(name: &'static str, kind: PropertyKind, default: &'static [&'static str]) -> Property {
+pub(super) const fn property(
+    name: &'static str,
+    kind: PropertyKind,
+    default: &'static [&'static str],
+) -> Property {
     Property {
         name,
         kind,
@@ -95,31 +100,45 @@ const fn property(name: &'static str, kind: PropertyKind, default: &'static [&'s
     }
 }
 
-const fn integer(name: &'static str, min: i64, max: i64, default: &'static [&'static str]) -> Property {
+pub(super) const fn integer(
+    name: &'static str,
+    min: i64,
+    max: i64,
+    default: &'static [&'static str],
+) -> Property {
     property(name, PropertyKind::Integer { min, max }, default)
 }
 
-const fn boolean(name: &'static str, default: &'static [&'static str]) -> Property {
+pub(super) const fn boolean(name: &'static str, default: &'static [&'static str]) -> Property {
     property(name, PropertyKind::Boolean, default)
 }
 
-const fn duration(name: &'static str, base: TimeUnit, default: &'static [&'static str]) -> Property {
+pub(super) const fn duration(
+    name: &'static str,
+    base: TimeUnit,
+    default: &'static [&'static str],
+) -> Property {
     property(name, PropertyKind::Duration { base, min_ms: 0, unlimited: false }, default)
 }
 
-const fn size(name: &'static str, min: u64, max: u64, default: &'static [&'static str]) -> Property {
+pub(super) const fn size(
+    name: &'static str,
+    min: u64,
+    max: u64,
+    default: &'static [&'static str],
+) -> Property {
     property(name, PropertyKind::Size { min, max }, default)
 }
 
-const fn text(name: &'static str, default: &'static [&'static str]) -> Property {
+pub(super) const fn text(name: &'static str, default: &'static [&'static str]) -> Property {
     property(name, PropertyKind::Text, default)
 }
 
-const fn dn(name: &'static str, default: &'static [&'static str]) -> Property {
+pub(super) const fn dn(name: &'static str, default: &'static [&'static str]) -> Property {
     property(name, PropertyKind::Dn, default)
 }
 
-const fn word(
+pub(super) const fn word(
     name: &'static str,
     words: &'static [&'static str],
     default: &'static [&'static str],
@@ -127,16 +146,16 @@ const fn word(
     property(name, PropertyKind::Enum(words), default)
 }
 
-const MAX: i64 = i32::MAX as i64;
-const TRUE: &[&str] = &["true"];
-const FALSE: &[&str] = &["false"];
-const NONE: &[&str] = &[];
+pub(super) const MAX: i64 = i32::MAX as i64;
+pub(super) const TRUE: &[&str] = &["true"];
+pub(super) const FALSE: &[&str] = &["false"];
+pub(super) const NONE: &[&str] = &[];
 const CLIENT_AUTH: &[&str] = &["disabled", "optional", "required"];
 const WRITABILITY: &[&str] = &["enabled", "disabled", "internal-only"];
 const LISTENER: &str = "the connection handler (disable and enable it, or restart the server)";
 const STORE: &str = "the server";
-const NOT_BUILT: &str = "this server has no such function";
-const BY_DESIGN: &str = "this server does it another way";
+pub(super) const NOT_BUILT: &str = "this server has no such function";
+pub(super) const BY_DESIGN: &str = "this server does it another way";
 
 /// `ds-cfg-root-config`: `cn=config` itself.
 const ROOT_CONFIG: &[Property] = &[
@@ -235,7 +254,7 @@ const CONNECTION_HANDLER: &[Property] = &[
     size("buffer-size", 1, MAX as u64, &["4096 bytes"]),
     boolean("allow-ldap-v2", FALSE).no_effect("LDAPv2 is not served"),
     boolean("send-rejection-notice", TRUE),
-    boolean("keep-stats", TRUE).no_effect("they are always kept"),
+    boolean("keep-stats", TRUE),
     property("allowed-client", PropertyKind::AddressMask, NONE).many(),
     property("denied-client", PropertyKind::AddressMask, NONE).many(),
     integer("num-request-handlers", 1, MAX, NONE).no_effect(BY_DESIGN),
@@ -260,45 +279,6 @@ const WORK_QUEUE: &[Property] = &[
 const ROOT_DN: &[Property] = &[text("default-root-privilege-name", NONE).many()];
 
 const ROOT_DN_USER: &[Property] = &[dn("alternate-bind-dn", NONE).many()];
-
-const LOG_PUBLISHER: &[Property] = &[
-    boolean("enabled", TRUE),
-    text("log-file", NONE).restart("the log publisher"),
-    property("log-file-permissions", PropertyKind::Permissions, &["640"]).restart("the log publisher"),
-    word("log-format", &["multi-line", "combined", "json"], &["multi-line"])
-        .no_effect("multi-line is what is written"),
-    boolean("asynchronous", TRUE).no_effect("logs are always asynchronous"),
-    boolean("append", TRUE).no_effect("it always appends"),
-    boolean("auto-flush", TRUE).no_effect(BY_DESIGN),
-    integer("queue-size", 1, 1_000_000, &["8192"]).restart("the log publisher"),
-    size("buffer-size", 1, MAX as u64, &["64 kb"]).no_effect(BY_DESIGN),
-    duration("time-interval", TimeUnit::Milliseconds, &["5 seconds"]).no_effect(BY_DESIGN),
-    boolean("suppress-internal-operations", TRUE).no_effect("internal operations are not logged"),
-    boolean("suppress-synchronization-operations", FALSE),
-    boolean("log-control-oids", FALSE),
-    word("filtering-policy", &["exclusive", "inclusive", "no-filtering"], &["no-filtering"]),
-    dn("rotation-policy", NONE).many(),
-    dn("retention-policy", NONE).many(),
-    word(
-        "default-severity",
-        &["all", "debug", "error", "info", "none", "notice", "warning"],
-        &["error", "warning", "notice"],
-    )
-    .many(),
-    text("override-severity", NONE).many().no_effect(NOT_BUILT),
-];
-
-const ROTATION: &[Property] = &[
-    duration("rotation-interval", TimeUnit::Milliseconds, NONE),
-    size("file-size-limit", 1, u64::MAX, NONE),
-    text("time-of-day", NONE).many(),
-];
-
-const RETENTION: &[Property] = &[
-    integer("number-of-files", 1, MAX, NONE),
-    size("disk-space-used", 1, u64::MAX, NONE),
-    size("free-disk-space", 1, u64::MAX, NONE),
-];
 
 const PROVIDER: &[Property] = &[
     boolean("enabled", TRUE),
@@ -420,9 +400,32 @@ pub const COMPONENTS: &[Component] = &[
         properties: STORAGE_SCHEME,
     },
     Component { class: "ds-cfg-identity-mapper", label: "Identity Mapper", properties: IDENTITY_MAPPER },
-    Component { class: "ds-cfg-log-publisher", label: "Log Publisher", properties: LOG_PUBLISHER },
-    Component { class: "ds-cfg-log-rotation-policy", label: "Log Rotation Policy", properties: ROTATION },
-    Component { class: "ds-cfg-log-retention-policy", label: "Log Retention Policy", properties: RETENTION },
+    Component {
+        class: "ds-cfg-file-based-audit-log-publisher",
+        label: "Audit Log Publisher",
+        properties: log_components::AUDIT,
+    },
+    Component {
+        class: "ds-cfg-error-log-publisher",
+        label: "Error Log Publisher",
+        properties: log_components::ERROR,
+    },
+    Component { class: "ds-cfg-log-publisher", label: "Log Publisher", properties: log_components::ACCESS },
+    Component {
+        class: "ds-cfg-access-log-filtering-criteria",
+        label: "Access Log Filtering Criteria",
+        properties: log_components::CRITERIA,
+    },
+    Component {
+        class: "ds-cfg-log-rotation-policy",
+        label: "Log Rotation Policy",
+        properties: log_components::ROTATION,
+    },
+    Component {
+        class: "ds-cfg-log-retention-policy",
+        label: "Log Retention Policy",
+        properties: log_components::RETENTION,
+    },
     Component {
         class: "ds-cfg-replication-server",
         label: "Replication Server",

@@ -11,6 +11,8 @@ pub mod properties;
 mod check;
 mod error;
 mod instance;
+mod log_components;
+mod logs;
 mod persist;
 mod read;
 mod sasl;
@@ -22,12 +24,13 @@ mod tree;
 pub use check::{accepted_and_ignored, effect_of};
 pub use error::ConfigError;
 pub use instance::{Instance, Profile, SetupOptions};
+pub use logs::{FilteringPolicy, LogCriteria, LogFormat, LogKind, LogPublisher};
 pub(crate) use persist::replace_file;
 pub use sasl::{CertificateMapper, CertificateValidation, ExternalSasl, SaslConfig};
 pub use snapshot::{
     AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,
-    Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, LogFormat, LogKind, LogPublisher,
-    PasswordPolicy, RootDn, RootLimits, SecretValue, TlsFiles, Writability,
+    Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, PasswordPolicy, RootDn,
+    RootLimits, SecretValue, TlsFiles, Writability,
 };
 pub use store::{Applied, ChangeHook, CheckHook, ConfigChange, ConfigStore};
 pub use tree::{ConfigEntry, ConfigTree};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::snapshot::{
     AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,
-    Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, LogFormat, LogKind, LogPublisher,
-    PasswordPolicy, RootDn, RootLimits, SecretValue, TlsFiles, Writability,
+    Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, PasswordPolicy, RootDn,
+    RootLimits, SecretValue, TlsFiles, Writability,
 };
 use super::tree::{ConfigEntry, ConfigTree};
 use crate::schema::{NormalizedDn, Schema};
@@ -37,7 +37,7 @@ impl Config {
                 .collect(),
             logs: tree
                 .of_class("ds-cfg-log-publisher")
-                .map(|(_, entry)| log_publisher(entry, tree, schema))
+                .map(|(key, entry)| super::logs::read(key, entry, tree, schema))
                 .collect(),
             administration: administration(tree),
             changelog: changelog(tree),
@@ -172,6 +172,7 @@ fn listeners(tree: &ConfigTree, schema: &Schema) -> Vec<Listener> {
                     .and_then(|size| usize::try_from(size).ok())
                     .unwrap_or(4096),
                 send_rejection_notice: is_administration || entry.boolean("send-rejection-notice"),
+                keep_stats: is_administration || entry.boolean("keep-stats"),
                 allowed_clients: entry.owned("allowed-client"),
                 denied_clients: entry.owned("denied-client"),
             });
@@ -307,46 +308,6 @@ fn password_policy(
         lockout_failure_count: number(entry, "lockout-failure-count"),
         lockout_duration: limit(entry, "lockout-duration"),
         lockout_failure_expiration: limit(entry, "lockout-failure-expiration-interval"),
-    }
-}
-
-fn log_publisher(entry: &ConfigEntry, tree: &ConfigTree, schema: &Schema) -> LogPublisher {
-    let policies = |name: &str| -> Vec<&ConfigEntry> {
-        let dns = entry.setting(name).into_iter();
-        dns.filter_map(|dn| tree.find(dn, schema)).map(AsRef::as_ref).collect()
-    };
-    let rotation = policies("rotation-policy");
-    let retention = policies("retention-policy");
-    let kind = if entry.has_class("ds-cfg-error-log-publisher") {
-        LogKind::Error
-    } else if entry.has_class("ds-cfg-file-based-audit-log-publisher") {
-        LogKind::Audit
-    } else {
-        LogKind::Access
-    };
-    LogPublisher {
-        name: entry.texts("cn").next().unwrap_or_default().to_owned(),
-        kind,
-        enabled: entry.boolean("enabled"),
-        file: PathBuf::from(entry.first("log-file").unwrap_or("logs/access")),
-        permissions: entry
-            .first("log-file-permissions")
-            .and_then(|text| u32::from_str_radix(text, 8).ok())
-            .unwrap_or(0o640),
-        format: match entry.first("log-format").map(str::to_ascii_lowercase).as_deref() {
-            Some("json") => LogFormat::Json,
-            Some("combined") => LogFormat::Combined,
-            _ => LogFormat::MultiLine,
-        },
-        queue_size: entry.integer("queue-size").and_then(|size| usize::try_from(size).ok()).unwrap_or(8192),
-        control_oids: entry.boolean("log-control-oids"),
-        severities: entry.owned("default-severity"),
-        rotate_every: rotation.iter().filter_map(|policy| policy.duration("rotation-interval")).min(),
-        rotate_at_size: rotation.iter().filter_map(|policy| policy.size("file-size-limit")).min(),
-        keep_files: retention
-            .iter()
-            .filter_map(|policy| usize::try_from(policy.integer("number-of-files")?).ok())
-            .min(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::logs::LogPublisher;
 use super::sasl::SaslConfig;
 use crate::schema::NormalizedDn;
 
@@ -123,6 +124,8 @@ pub struct Listener {
     pub max_blocked_write_time: Option<Duration>,
     pub buffer_size: usize,
     pub send_rejection_notice: bool,
+    /// Whether what goes on is counted.
+    pub keep_stats: bool,
     pub allowed_clients: Vec<String>,
     pub denied_clients: Vec<String>,
 }
@@ -251,45 +254,6 @@ pub struct PasswordPolicy {
     pub lockout_failure_count: u32,
     pub lockout_duration: Option<Duration>,
     pub lockout_failure_expiration: Option<Duration>,
-}
-
-/// What a log publisher writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-pub enum LogKind {
-    Access,
-    Audit,
-    Error,
-}
-
-/// The shape of an access log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LogFormat {
-    /// A line for the request and one for the response.
-    MultiLine,
-    /// One line an operation.
-    Combined,
-    /// One JSON object an operation.
-    Json,
-}
-
-/// A log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct LogPublisher {
-    pub name: String,
-    pub kind: LogKind,
-    pub enabled: bool,
-    /// Relative to the instance directory unless absolute.
-    pub file: PathBuf,
-    pub permissions: u32,
-    pub format: LogFormat,
-    pub queue_size: usize,
-    pub control_oids: bool,
-    pub severities: Vec<String>,
-    pub rotate_every: Option<Duration>,
-    pub rotate_at_size: Option<u64>,
-    pub keep_files: Option<usize>,
 }
 
 /// The changelog: how long changes are kept.

@@ -513,7 +513,7 @@ mod tests {
         assert_eq!(config.default_password_policy().unwrap().default_schemes, ["PBKDF2-HMAC-SHA256"]);
         assert_eq!(config.access.global_acis.len(), 1);
         assert!(!format!("{config:?}{:?}", bench.store.entries()).contains("abcd"));
-        assert_eq!(config.logs.len(), 3);
+        assert_eq!(config.logs.len(), 4);
         assert_eq!(config.logs.first().and_then(|log| log.keep_files), Some(10));
     }
 

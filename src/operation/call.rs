@@ -13,6 +13,7 @@ use crate::access::Requester;
 use crate::auth::ClientCertificate;
 use crate::protocol::message::{MessageId, Request};
 use crate::protocol::result::LdapResult;
+use crate::telemetry::Metrics;
 
 /// The connection a request came by, as operations see it.
 pub trait Connection: Send + Sync {
@@ -33,6 +34,10 @@ pub trait Connection: Send + Sync {
     /// Whether it came by the administration connector.
     fn is_administrative(&self) -> bool {
         false
+    }
+    /// Where its requests are counted, if not with those of the server itself.
+    fn metrics(&self) -> Option<&Metrics> {
+        None
     }
 }
 
@@ -162,6 +167,13 @@ pub struct Call {
     pub operation_number: u64,
     /// Monotonic arrival time.
     pub arrived: std::time::Duration,
+}
+
+impl Call {
+    /// Where it is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        self.connection.metrics().unwrap_or(&self.directory.metrics)
+    }
 }
 
 /// What became of a call for now.

@@ -32,9 +32,9 @@ pub struct Parts {
     pub verifier: Arc<Verifier>,
     /// Suffixes that are made, not stored.
     pub virtual_backends: Vec<Arc<dyn VirtualBackend>>,
-    /// Counters.
+    /// Counters of what comes by no listener.
     pub metrics: Arc<Metrics>,
-    /// The access log.
+    /// The access and audit logs.
     pub access_log: Arc<AccessLog>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -66,9 +66,9 @@ pub struct Directory {
     pub verifier: Arc<Verifier>,
     /// Suffixes that are made, not stored: the root DSE, `cn=config`, `cn=schema`, `cn=monitor`.
     pub virtual_backends: Vec<Arc<dyn VirtualBackend>>,
-    /// Counters.
+    /// Counters of what comes by no listener.
     pub metrics: Arc<Metrics>,
-    /// The access log.
+    /// The access and audit logs.
     pub access_log: Arc<AccessLog>,
     /// Time.
     pub clock: Arc<dyn Clock>,

@@ -1,18 +1,21 @@
-//! What is told about operations: counters and the access log.
+//! What is told about operations: counters, access and audit logs.
 
 use super::Call;
 use super::answer::Exchange;
 use crate::access::Requester;
-use crate::protocol::message::{Operation, OperationKind};
+use crate::protocol::message::OperationKind;
 use crate::protocol::oid;
 use crate::protocol::result::LdapResult;
-use crate::telemetry::{Moment, RequestDetails, ResponseDetails};
+use crate::telemetry::{LoggedEnd, LoggedRequest};
 
-fn moment(call: &Call) -> Moment {
-    Moment {
+/// The request as logs see it.
+fn logged(call: &Call) -> LoggedRequest<'_> {
+    LoggedRequest {
         connection: call.connection_number,
         operation: call.operation_number,
-        message_id: call.request.id().0,
+        request: &call.request,
+        user_dn: &call.requester.dn,
+        transaction_id: transaction_id(call),
     }
 }
 
@@ -27,54 +30,41 @@ fn transaction_id(call: &Call) -> Option<&str> {
 
 /// A request has come.
 pub(super) fn begun(call: &Call) {
-    let directory = &call.directory;
-    directory.metrics.request(call.request.kind());
-    if !directory.access_log.is_enabled() {
-        return;
+    call.metrics().request(call.request.kind());
+    let log = &call.directory.access_log;
+    if log.wants_requests() {
+        log.request(&logged(call));
     }
-    let operation = call.request.operation();
-    let extended_name = match &operation {
-        Operation::Extended(extended) => match extended.name {
-            oid::WHO_AM_I => Some("Who Am I"),
-            oid::PASSWORD_MODIFY => Some("Password Modify"),
-            _ => None,
-        },
-        _ => None,
-    };
-    let details = RequestDetails {
-        transaction_id: transaction_id(call),
-        authorization_dn: None,
-        extended_name,
-        control_oids: "",
-    };
-    directory.access_log.request(moment(call), &operation, &details);
 }
 
 /// A request is over.
 pub(super) fn ended(exchange: &Exchange, who: &Requester, result: &LdapResult) {
     let call = exchange.call();
     let directory = &call.directory;
-    let kind = call.request.kind();
+    let (kind, metrics) = (call.request.kind(), call.metrics());
     let took = exchange.elapsed();
-    directory.metrics.response(kind, result.code, took);
+    metrics.response(kind, result.code, took);
     let is_search = kind == OperationKind::Search;
     if is_search {
-        directory.metrics.entries(exchange.entries.into());
+        metrics.entries(exchange.entries.into());
         if exchange.unindexed {
-            directory.metrics.unindexed_search();
+            metrics.unindexed_search();
         }
     }
-    if !directory.access_log.is_enabled() {
+    if !directory.access_log.wants_end(took) {
         return;
     }
-    let details = ResponseDetails {
+    let is_bind = kind == OperationKind::Bind;
+    let is_proxied = !is_bind && who.serial != call.requester.serial && who.dn != call.requester.dn;
+    let end = LoggedEnd {
+        result,
         took,
         etime_in_nanoseconds: directory.config.load().global.etime_in_nanoseconds,
         entries: is_search.then_some(exchange.entries.into()),
         is_unindexed: exchange.unindexed,
-        authenticated_dn: (kind == OperationKind::Bind).then_some(who.dn.as_str()),
+        authenticated_dn: is_bind.then_some(who.dn.as_str()),
+        authorization_dn: is_proxied.then_some(who.dn.as_str()),
         authentication_failure: exchange.bind_failure,
-        transaction_id: transaction_id(call),
     };
-    directory.access_log.response(moment(call), kind, result, &details);
+    directory.access_log.end(&logged(call), &end);
 }

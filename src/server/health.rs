@@ -64,7 +64,7 @@ impl Health {
         out.number("ctsd_healthy", "gauge", "1 if /healthy says so.", u8::from(self.healthy().is_empty()));
         let started = house.started_ms / 1000;
         out.number("ctsd_start_time_seconds", "gauge", "Start of the server, Unix time.", started);
-        out.totals(&directory.metrics.totals());
+        out.totals(&house.meters.totals());
         self.store(&mut out);
         self.certificates(&mut out);
         let log = &directory.access_log;

@@ -21,6 +21,7 @@ use crate::config::{Instance, Listener, ListenerKind};
 use crate::operation::Directory;
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::session::{Limits, Peer, Reason, Session};
+use crate::telemetry::{Meters, Metrics};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -39,6 +40,7 @@ pub(super) struct House {
     pub(super) backend: Arc<DataStore>,
     pub(super) instance: Instance,
     pub(super) started_ms: u64,
+    pub(super) meters: Arc<Meters>,
     pub(super) table: Arc<Table>,
     pub(super) tasks: TaskTracker,
     pub(super) shutdown: CancellationToken,
@@ -53,6 +55,7 @@ pub(super) struct Endpoint {
     pub(super) house: Arc<House>,
     pub(super) name: String,
     pub(super) kind: ListenerKind,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) tls: ArcSwapOption<TlsSettings>,
     /// TLS from the first byte, not by StartTLS.
     pub(super) implicit_tls: bool,
@@ -157,13 +160,14 @@ pub(super) async fn accept(socket: TcpListener, endpoint: Arc<Endpoint>, closing
 /// Counts a connection for as long as it lives, and says why it ended.
 struct Counted<'a> {
     directory: &'a Directory,
+    metrics: &'a Metrics,
     number: u64,
     reason: Reason,
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.directory.metrics.disconnected();
+        self.metrics.disconnected();
         self.directory.access_log.disconnect(self.number, self.reason.text(), "");
     }
 }
@@ -174,8 +178,10 @@ async fn serve(stream: TcpStream, address: SocketAddr, endpoint: Arc<Endpoint>) 
     let number = house.table.number();
     let Ok(to) = stream.local_addr() else { return };
     let to = socket::plain(to);
-    let open = directory.metrics.connected();
-    let mut counted = Counted { directory, number, reason: Reason::ClientDisconnect };
+    let metrics = &*endpoint.metrics;
+    metrics.connected();
+    let open = house.meters.open_connections();
+    let mut counted = Counted { directory, metrics, number, reason: Reason::ClientDisconnect };
     let protocol = if endpoint.implicit_tls { "LDAPS" } else { "LDAP" };
     directory.access_log.connect(number, address, to, protocol);
     let Some(listener) = endpoint.listener() else { return };
@@ -202,7 +208,9 @@ async fn serve(stream: TcpStream, address: SocketAddr, endpoint: Arc<Endpoint>) 
     let is_administrative = endpoint.kind == ListenerKind::Administration;
     let peer = Peer { address, start_tls, security_strength: 0, is_administrative };
     let requester = directory.anonymous(address.ip(), 0);
-    let mut session = Session::new(Arc::clone(directory), requester, number, peer, Limits::default());
+    let metrics = Arc::clone(&endpoint.metrics);
+    let limits = Limits::default();
+    let mut session = Session::new(Arc::clone(directory), requester, number, peer, limits, metrics);
     let since_ms = directory.clock.wall_ms();
     let _seat = house.table.enter(number, since_ms, (address, to), session.observer());
     let clear = if endpoint.implicit_tls {

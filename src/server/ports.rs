@@ -16,6 +16,7 @@ use super::tls::{TlsFiles, TlsSettings, ensure_own};
 use super::{ServerError, http};
 use crate::config::{ClientAuth, Config, Listener, ListenerKind};
 use crate::protocol::result::{LdapResult, ResultCode};
+use crate::telemetry::Meters;
 
 /// A port that is served. Displayed as a URL, with what it is for where that is not LDAP alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,7 @@ impl Ports {
     /// administration port may be missing: the data is served without it.
     pub(super) fn open_all(self: &Arc<Self>) -> Result<Vec<Address>, ServerError> {
         let config = self.house.directory.config.current();
+        keep_count(&self.house.meters, &config);
         let mut bound = Vec::new();
         for listener in config.listeners.iter().filter(|listener| listener.enabled) {
             match self.bind(listener) {
@@ -110,6 +112,7 @@ impl Ports {
         };
         let refused =
             |error: ServerError| LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, error.to_string());
+        keep_count(&self.house.meters, new);
         for listener in new.listeners.iter().filter(|listener| listener.enabled) {
             if !enabled(old, listener) {
                 let bound = self.bind(listener).map_err(refused)?;
@@ -181,6 +184,7 @@ impl Ports {
             house: Arc::clone(&self.house),
             name: listener.name.clone(),
             kind: listener.kind,
+            metrics: self.house.meters.of(&listener.name),
             tls,
             implicit_tls: listener.use_ssl,
         };
@@ -229,6 +233,12 @@ const fn client_auth(listener: &Listener) -> ClientAuth {
         ListenerKind::Http => ClientAuth::Disabled,
         ListenerKind::Ldap | ListenerKind::Administration => listener.client_auth,
     }
+}
+
+/// Switches counting on and off as each listener has it; each that is enabled is in the list.
+fn keep_count(meters: &Meters, config: &Config) {
+    let ldap = config.listeners.iter().filter(|it| it.enabled && it.kind != ListenerKind::Http);
+    ldap.for_each(|listener| meters.of(&listener.name).keep(listener.keep_stats));
 }
 
 fn bind(address: SocketAddr, listener: &Listener) -> Result<TcpListener, ServerError> {

@@ -19,13 +19,13 @@ use crate::admin::{
 use crate::auth::Verifier;
 use crate::backend::{Backend, BackendOptions, DataStore, TokenStore};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigError, ConfigStore, Instance, LogKind, LogPublisher};
+use crate::config::{ConfigError, ConfigStore, Instance};
 use crate::log::Durability;
 use crate::operation::{Directory, DirectoryError, Parts, VirtualBackend};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::SchemaStore;
 use crate::task::{Classes, CnTasks, Host};
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, Meters};
 
 /// Octets of entries kept in memory where the configuration says nothing (`ds-cfg-db-cache-size`).
 const CACHE: usize = 256 << 20;
@@ -121,14 +121,14 @@ impl Server {
         let store = Arc::clone(&backend) as Arc<dyn TokenStore>;
         let definitions = schema.current();
         let access = Arc::new(AccessControl::over(Arc::clone(&store), Arc::clone(&definitions)));
-        let access_log = Arc::new(access_log(&snapshot, &instance, &clock)?);
-        let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let metrics = Arc::new(Metrics::new(shards));
+        let access_log = AccessLog::start(&snapshot.logs, instance.root(), Arc::clone(&clock));
+        let access_log = Arc::new(access_log.map_err(ServerError::AccessLog)?);
+        let meters = Arc::new(Meters::default());
         let table = Arc::new(Table::default());
         let started_ms = clock.wall_ms();
         let monitor = MonitorSources {
             config: Arc::clone(&config),
-            listeners: vec![("LDAP Connection Handler".to_owned(), Arc::clone(&metrics))],
+            meters: Arc::clone(&meters),
             connections: Some(Arc::clone(&table) as Arc<dyn Connections>),
             store: Some(Arc::clone(&backend)),
             access_log: Some(Arc::clone(&access_log)),
@@ -147,7 +147,7 @@ impl Server {
                 Arc::clone(&cn_tasks) as Arc<dyn VirtualBackend>,
             ],
             verifier: Arc::new(Verifier::for_machine()?),
-            metrics,
+            metrics: meters.of(Meters::INTERNAL),
             access_log,
             schema,
             store,
@@ -167,6 +167,7 @@ impl Server {
             backend,
             instance,
             started_ms,
+            meters,
             table,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -201,6 +202,11 @@ impl Server {
         for (listener, settings) in self.ports.iter().flat_map(|ports| ports.all_tls()) {
             told(&listener, settings.reload());
         }
+    }
+
+    /// Opens the files of the access and audit logs anew, under their names: somebody else may have moved them.
+    pub fn reopen_logs(&self) -> std::io::Result<()> {
+        self.house.directory.access_log.reopen()
     }
 
     /// What keeps the server from serving at all; empty if nothing does.
@@ -298,19 +304,4 @@ async fn watch_certificates(ports: Weak<Ports>, shutdown: CancellationToken) {
             }
         }
     }
-}
-
-/// The first enabled access log of the configuration, or the first at all.
-fn access_publisher(config: &Config) -> Option<&LogPublisher> {
-    let mut publishers = config.logs.iter().filter(|log| log.kind == LogKind::Access);
-    publishers.clone().find(|log| log.enabled).or_else(|| publishers.next())
-}
-
-fn access_log(
-    config: &Config,
-    instance: &Instance,
-    clock: &Arc<dyn Clock>,
-) -> Result<AccessLog, ServerError> {
-    let Some(publisher) = access_publisher(config) else { return Ok(AccessLog::off(Arc::clone(clock))) };
-    AccessLog::start(publisher, instance.root(), Arc::clone(clock)).map_err(ServerError::AccessLog)
 }

@@ -17,7 +17,7 @@ use crate::operation::{self, Call, Connection, Directory, FlightKeeper, Served};
 use crate::protocol::message::{MessageId, Operation, OperationKind, Request};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::protocol::{decode, encode, extended, oid};
-use crate::telemetry::{Moment, RequestDetails, ResponseDetails};
+use crate::telemetry::{LoggedRequest, Metrics};
 
 /// Bounds of one connection.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +91,7 @@ pub enum Awaited {
 
 /// What other threads hold of the connection.
 struct Shared {
+    metrics: Arc<Metrics>,
     outbox: Outbox,
     in_flight: InFlight,
     requester: Mutex<Arc<Requester>>,
@@ -133,6 +134,10 @@ impl Connection for Shared {
     fn is_administrative(&self) -> bool {
         self.is_administrative
     }
+
+    fn metrics(&self) -> Option<&Metrics> {
+        Some(&self.metrics)
+    }
 }
 
 impl FlightKeeper for Shared {
@@ -162,15 +167,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// A new connection, whose client is `requester` (anonymous) until it binds.
+    /// A new connection, whose client is `requester` (anonymous) until it binds; its listener counts with `metrics`.
     pub fn new(
         directory: Arc<Directory>,
         requester: Arc<Requester>,
         number: u64,
         peer: Peer,
         limits: Limits,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let shared = Arc::new(Shared {
+            metrics,
             outbox: Outbox::new(limits.outbox),
             in_flight: InFlight::default(),
             idle: AtomicU32::new(requester.limits.idle),
@@ -245,12 +252,12 @@ impl Session {
 
     /// Counts what was read: messages, and octets in all.
     pub fn count_read(&self, messages: u64, octets: usize) {
-        self.directory.metrics.read(messages, octets as u64);
+        self.shared.metrics.read(messages, octets as u64);
     }
 
     /// Counts what goes out.
     pub fn count_written(&self, messages: u64, octets: usize) {
-        self.directory.metrics.written(messages, octets as u64);
+        self.shared.metrics.written(messages, octets as u64);
     }
 
     /// Writes a Notice of Disconnection.
@@ -338,21 +345,15 @@ impl Session {
     }
 
     /// Counts and logs a request that is served here, with the answer it gets, if any.
-    fn note(&mut self, request: &Request, answer: Option<(&LdapResult, &str)>) {
+    fn note(&mut self, request: &Request, answer: Option<&LdapResult>) {
         self.operations += 1;
-        let (metrics, log, kind) = (&self.directory.metrics, &self.directory.access_log, request.kind());
+        let (metrics, log, kind) = (&self.shared.metrics, &self.directory.access_log, request.kind());
         metrics.request(kind);
-        let code = answer.map_or(ResultCode::SUCCESS, |(result, _)| result.code);
-        metrics.response(kind, code, Duration::ZERO);
+        metrics.response(kind, answer.map_or(ResultCode::SUCCESS, |result| result.code), Duration::ZERO);
         if log.is_enabled() {
-            let at =
-                Moment { connection: self.number, operation: self.operations, message_id: request.id().0 };
-            let extended_name = answer.map(|(_, name)| name);
-            let details = RequestDetails { extended_name, ..RequestDetails::default() };
-            log.request(at, &request.operation(), &details);
-            if let Some((result, _)) = answer {
-                log.response(at, kind, result, &ResponseDetails::default());
-            }
+            let (connection, operation, user_dn) = (self.number, self.operations, &self.requester().dn);
+            let asked = LoggedRequest { connection, operation, request, user_dn, transaction_id: None };
+            log.at_once(&asked, answer);
         }
     }
 
@@ -390,7 +391,7 @@ impl Session {
             None
         };
         let granted = LdapResult::success();
-        self.note(request, Some((refusal.as_ref().unwrap_or(&granted), "StartTLS")));
+        self.note(request, Some(refusal.as_ref().unwrap_or(&granted)));
         match refusal {
             None => Next::StartTls(request.id()),
             Some(result) => {
@@ -422,7 +423,7 @@ impl Session {
             },
             Err(error) => LdapResult::with(ResultCode::PROTOCOL_ERROR, error.to_string()),
         };
-        self.note(request, Some((&result, "Cancel")));
+        self.note(request, Some(&result));
         let id = request.id();
         self.shared.outbox.send(&mut |out| encode::extended(out, id, &result, None, None, &[]));
         Next::Go

@@ -3,9 +3,9 @@
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
-use super::access_log::{Moment, RequestDetails, ResponseDetails};
-use crate::protocol::message::{Operation, OperationKind, Scope};
-use crate::protocol::result::LdapResult;
+use super::publisher::{LoggedEnd, LoggedRequest};
+use crate::protocol::message::{Operation, OperationKind, Request, Scope};
+use crate::protocol::oid;
 
 /// Text from a client between quotes: quotes and control characters are escaped, so that it cannot forge a line.
 struct Quoted<'a>(&'a str);
@@ -18,7 +18,14 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|octet| octet >= b' ' && octet != b'"' && octet < 0x7f)
+}
+
 fn escaped(text: &str, f: &mut impl Write) -> fmt::Result {
+    if is_plain(text) {
+        return f.write_str(text);
+    }
     let mut rest = text;
     while let Some(at) = rest.find(|letter: char| letter == '"' || letter.is_control()) {
         let (plain, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
@@ -44,7 +51,7 @@ impl Write for Escaping<'_> {
 }
 
 /// The word for an operation at the head of a line.
-const fn word(kind: OperationKind) -> &'static str {
+pub(super) const fn word(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Bind => "BIND",
         OperationKind::Unbind => "UNBIND",
@@ -57,6 +64,27 @@ const fn word(kind: OperationKind) -> &'static str {
         OperationKind::Abandon => "ABANDON",
         OperationKind::Extended => "EXTENDED",
     }
+}
+
+/// The word for a search's scope.
+pub(super) const fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Base => "base",
+        Scope::One => "one",
+        Scope::Subtree => "sub",
+        Scope::Subordinate => "subordinate",
+    }
+}
+
+/// The name of an extended operation.
+pub(super) fn extended_name(oid: &str) -> Option<&'static str> {
+    Some(match oid {
+        oid::WHO_AM_I => "Who Am I",
+        oid::PASSWORD_MODIFY => "Password Modify",
+        oid::START_TLS => "StartTLS",
+        oid::CANCEL => "Cancel",
+        _ => return None,
+    })
 }
 
 pub(super) fn connect(
@@ -73,25 +101,88 @@ pub(super) fn disconnect(out: &mut String, connection: u64, reason: &str, messag
     writeln!(out, "DISCONNECT conn={connection} reason={} msg={}", Quoted(reason), Quoted(message))
 }
 
+fn number(out: &mut String, name: &str, value: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    loop {
+        at -= 1;
+        if let Some(digit) = digits.get_mut(at) {
+            *digit = b'0' + (rest % 10) as u8;
+        }
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.push_str(name);
+    out.push_str(digits.get(at..).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("0"));
+}
+
+fn head(out: &mut String, asked: &LoggedRequest<'_>, part: &str) {
+    out.push_str(word(asked.request.kind()));
+    out.push_str(part);
+    number(out, " conn=", asked.connection);
+    number(out, " op=", asked.operation);
+    number(out, " msgID=", u64::try_from(asked.request.id().0).unwrap_or(0));
+}
+
+fn quoted(out: &mut String, name: &str, text: &str) -> fmt::Result {
+    out.push_str(name);
+    out.push('"');
+    escaped(text, out)?;
+    out.push('"');
+    Ok(())
+}
+
+/// `SEARCH REQ …`.
 pub(super) fn request(
     out: &mut String,
-    at: Moment,
+    asked: &LoggedRequest<'_>,
     operation: &Operation<'_>,
-    details: &RequestDetails<'_>,
+    with_controls: bool,
 ) -> fmt::Result {
-    let kind = match operation {
-        Operation::Bind(_) => OperationKind::Bind,
-        Operation::Unbind => OperationKind::Unbind,
-        Operation::Search(_) => OperationKind::Search,
-        Operation::Modify(_) => OperationKind::Modify,
-        Operation::Add(_) => OperationKind::Add,
-        Operation::Delete(_) => OperationKind::Delete,
-        Operation::ModifyDn(_) => OperationKind::ModifyDn,
-        Operation::Compare(_) => OperationKind::Compare,
-        Operation::Abandon(_) => OperationKind::Abandon,
-        Operation::Extended(_) => OperationKind::Extended,
-    };
-    write!(out, "{} REQ conn={} op={} msgID={}", word(kind), at.connection, at.operation, at.message_id)?;
+    head(out, asked, " REQ");
+    what(out, operation)?;
+    if with_controls {
+        controls(out, asked.request)?;
+    }
+    transaction(out, asked.transaction_id)?;
+    out.push('\n');
+    Ok(())
+}
+
+/// `SEARCH RES …`.
+pub(super) fn response(out: &mut String, asked: &LoggedRequest<'_>, end: &LoggedEnd<'_>) -> fmt::Result {
+    head(out, asked, " RES");
+    how(out, asked, end)
+}
+
+/// `SEARCH …`, request and result on one line.
+pub(super) fn combined(
+    out: &mut String,
+    asked: &LoggedRequest<'_>,
+    operation: &Operation<'_>,
+    with_controls: bool,
+    end: Option<&LoggedEnd<'_>>,
+) -> fmt::Result {
+    head(out, asked, "");
+    what(out, operation)?;
+    if with_controls {
+        controls(out, asked.request)?;
+    }
+    match end {
+        Some(end) => how(out, asked, end),
+        None => {
+            transaction(out, asked.transaction_id)?;
+            out.push('\n');
+            Ok(())
+        }
+    }
+}
+
+/// What is asked for. Values, passwords and credentials are not written.
+fn what(out: &mut String, operation: &Operation<'_>) -> fmt::Result {
     match operation {
         Operation::Bind(bind) => {
             let (method, mechanism) = match bind.authentication {
@@ -104,16 +195,13 @@ pub(super) fn request(
                 out.push_str(" mechanism=");
                 escaped(mechanism, out)?;
             }
-            write!(out, " dn={}", Quoted(bind.dn))?;
+            quoted(out, " dn=", bind.dn)
         }
         Operation::Search(search) => {
-            let scope = match search.scope {
-                Scope::Base => "base",
-                Scope::One => "one",
-                Scope::Subtree => "sub",
-                Scope::Subordinate => "subordinate",
-            };
-            write!(out, " base={} scope={scope} filter=\"", Quoted(search.base))?;
+            quoted(out, " base=", search.base)?;
+            out.push_str(" scope=");
+            out.push_str(scope(search.scope));
+            out.push_str(" filter=\"");
             write!(Escaping(out), "{}", search.filter)?;
             out.push_str("\" attrs=\"");
             let mut is_first = true;
@@ -125,83 +213,72 @@ pub(super) fn request(
                 escaped(name, out)?;
             }
             out.push_str(if is_first { "ALL\"" } else { "\"" });
+            Ok(())
         }
-        Operation::Modify(modify) => write!(out, " dn={}", Quoted(modify.dn))?,
-        Operation::Add(add) => write!(out, " dn={}", Quoted(add.dn))?,
-        Operation::Delete(delete) => write!(out, " dn={}", Quoted(delete.dn))?,
+        Operation::Modify(modify) => quoted(out, " dn=", modify.dn),
+        Operation::Add(add) => quoted(out, " dn=", add.dn),
+        Operation::Delete(delete) => quoted(out, " dn=", delete.dn),
         Operation::ModifyDn(rename) => {
-            write!(
-                out,
-                " dn={} newRDN={} deleteOldRDN={}",
-                Quoted(rename.dn),
-                Quoted(rename.new_rdn),
-                rename.delete_old_rdn
-            )?;
-            if let Some(superior) = rename.new_superior {
-                write!(out, " newSuperior={}", Quoted(superior))?;
-            }
+            quoted(out, " dn=", rename.dn)?;
+            quoted(out, " newRDN=", rename.new_rdn)?;
+            write!(out, " deleteOldRDN={}", rename.delete_old_rdn)?;
+            rename.new_superior.map_or(Ok(()), |superior| quoted(out, " newSuperior=", superior))
         }
         Operation::Compare(compare) => {
-            write!(out, " dn={} attr=", Quoted(compare.dn))?;
-            escaped(compare.attribute, out)?;
+            quoted(out, " dn=", compare.dn)?;
+            out.push_str(" attr=");
+            escaped(compare.attribute, out)
         }
-        Operation::Abandon(target) => write!(out, " idToAbandon={}", target.0)?,
+        Operation::Abandon(target) => write!(out, " idToAbandon={}", target.0),
         Operation::Extended(extended) => {
-            if let Some(name) = details.extended_name {
-                write!(out, " name={}", Quoted(name))?;
+            if let Some(name) = extended_name(extended.name) {
+                quoted(out, " name=", name)?;
             }
-            write!(out, " oid={}", Quoted(extended.name))?;
+            quoted(out, " oid=", extended.name)
         }
-        Operation::Unbind => {}
+        Operation::Unbind => Ok(()),
     }
-    if let Some(authorization) = details.authorization_dn {
-        write!(out, " authzDN={}", Quoted(authorization))?;
+}
+
+/// How it ended.
+fn how(out: &mut String, asked: &LoggedRequest<'_>, end: &LoggedEnd<'_>) -> fmt::Result {
+    number(out, " result=", end.result.code.0.into());
+    if !end.result.diagnostic.is_empty() {
+        quoted(out, " message=", &end.result.diagnostic)?;
     }
-    if !details.control_oids.is_empty() {
-        write!(out, " requestControls={}", details.control_oids)?;
+    if let Some(failure) = end.authentication_failure {
+        quoted(out, " authFailureReason=", failure)?;
     }
-    transaction(out, details.transaction_id)?;
+    if let Some(dn) = end.authenticated_dn {
+        quoted(out, " authDN=", dn)?;
+    }
+    if let Some(dn) = end.authorization_dn {
+        quoted(out, " authzDN=", dn)?;
+    }
+    if let Some(entries) = end.entries {
+        number(out, " nentries=", entries);
+    }
+    if end.is_unindexed {
+        out.push_str(" unindexed");
+    }
+    transaction(out, asked.transaction_id)?;
+    number(out, " etime=", elapsed(end));
     out.push('\n');
     Ok(())
 }
 
-pub(super) fn response(
-    out: &mut String,
-    at: Moment,
-    kind: OperationKind,
-    result: &LdapResult,
-    details: &ResponseDetails<'_>,
-) -> fmt::Result {
-    write!(
-        out,
-        "{} RES conn={} op={} msgID={} result={}",
-        word(kind),
-        at.connection,
-        at.operation,
-        at.message_id,
-        result.code.0
-    )?;
-    if !result.diagnostic.is_empty() {
-        write!(out, " message={}", Quoted(&result.diagnostic))?;
+/// In the unit that is configured.
+pub(super) fn elapsed(end: &LoggedEnd<'_>) -> u64 {
+    let time = if end.etime_in_nanoseconds { end.took.as_nanos() } else { end.took.as_millis() };
+    u64::try_from(time).unwrap_or(u64::MAX)
+}
+
+fn controls(out: &mut String, request: &Request) -> fmt::Result {
+    for (count, control) in request.controls().enumerate() {
+        out.push_str(if count == 0 { " requestControls=" } else { "," });
+        escaped(control.oid, out)?;
     }
-    if let Some(failure) = details.authentication_failure {
-        write!(out, " authFailureReason={}", Quoted(failure))?;
-    }
-    if let Some(dn) = details.authenticated_dn {
-        write!(out, " authDN={}", Quoted(dn))?;
-    }
-    if let Some(entries) = details.entries {
-        write!(out, " nentries={entries}")?;
-    }
-    if details.is_unindexed {
-        out.push_str(" unindexed");
-    }
-    transaction(out, details.transaction_id)?;
-    if details.etime_in_nanoseconds {
-        writeln!(out, " etime={}", details.took.as_nanos())
-    } else {
-        writeln!(out, " etime={}", details.took.as_millis())
-    }
+    Ok(())
 }
 
 fn transaction(out: &mut String, id: Option<&str>) -> fmt::Result {

@@ -1,11 +1,12 @@
 //! Counters, kept without contention: each thread counts in its own shard, and a reader adds the shards up.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
 
+use super::latency::{Histogram, Latencies};
 use crate::protocol::message::OperationKind;
 use crate::protocol::result::ResultCode;
 
@@ -40,14 +41,12 @@ const fn place(kind: OperationKind) -> usize {
 
 /// Result codes below this are counted each, the rest together in the last place.
 const CODES: usize = 128;
-/// Durations are counted by powers of two of microseconds: place n holds those below 2^n µs, the last place the rest.
-const BUCKETS: usize = 26;
 
 struct OperationCounters {
     requests: AtomicU64,
     microseconds: AtomicU64,
     codes: [AtomicU64; CODES],
-    buckets: [AtomicU64; BUCKETS],
+    latencies: Histogram,
 }
 
 impl Default for OperationCounters {
@@ -56,7 +55,7 @@ impl Default for OperationCounters {
             requests: AtomicU64::new(0),
             microseconds: AtomicU64::new(0),
             codes: std::array::from_fn(|_| AtomicU64::new(0)),
-            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+            latencies: Histogram::default(),
         }
     }
 }
@@ -75,6 +74,7 @@ struct Shard {
 
 /// The counters of one listener.
 pub struct Metrics {
+    is_kept: AtomicBool,
     shards: Box<[CachePadded<Shard>]>,
     current_connections: AtomicI64,
     max_connections: AtomicI64,
@@ -101,7 +101,9 @@ fn add(counter: &AtomicU64, count: u64) {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(4, std::num::NonZero::get))
+        // Threads are more than cores, and two of the busy ones should rarely share a shard.
+        let cores = std::thread::available_parallelism().map_or(4, std::num::NonZero::get);
+        Self::new((4 * cores).next_power_of_two().min(64))
     }
 }
 
@@ -109,6 +111,7 @@ impl Metrics {
     /// Counters in this many shards (at least one).
     pub fn new(shards: usize) -> Self {
         Self {
+            is_kept: AtomicBool::new(true),
             shards: (0..shards.max(1)).map(|_| CachePadded::new(Shard::default())).collect(),
             current_connections: AtomicI64::new(0),
             max_connections: AtomicI64::new(0),
@@ -117,7 +120,15 @@ impl Metrics {
         }
     }
 
+    /// Whether to count from now on. Connections and persistent searches are counted all the same.
+    pub fn keep(&self, is_kept: bool) {
+        self.is_kept.store(is_kept, Ordering::Relaxed);
+    }
+
     fn count(&self, with: impl FnOnce(&Shard)) {
+        if !self.is_kept.load(Ordering::Relaxed) {
+            return;
+        }
         let thread = THREAD.with(Cell::get);
         if let Some(shard) = self.shards.get(thread % self.shards.len()) {
             with(shard);
@@ -143,10 +154,7 @@ impl Metrics {
             if let Some(counter) = operation.codes.get(code) {
                 add(counter, 1);
             }
-            let bucket = usize::try_from(u64::BITS - microseconds.leading_zeros()).unwrap_or(0);
-            if let Some(counter) = operation.buckets.get(bucket.min(BUCKETS - 1)) {
-                add(counter, 1);
-            }
+            operation.latencies.count(microseconds);
         });
     }
 
@@ -187,6 +195,11 @@ impl Metrics {
         self.max_connections.fetch_max(open, Ordering::Relaxed);
         add(&self.total_connections, 1);
         u64::try_from(open).unwrap_or(0)
+    }
+
+    /// The connections open now.
+    pub fn open_connections(&self) -> u64 {
+        u64::try_from(self.current_connections.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// A connection is closed.
@@ -235,7 +248,7 @@ impl Metrics {
             responses: 0,
             total_time: Duration::ZERO,
             codes: Vec::new(),
-            buckets: vec![0; BUCKETS],
+            latencies: Latencies::default(),
         };
         let mut codes = [0_u64; CODES];
         let mut microseconds = 0_u64;
@@ -245,9 +258,7 @@ impl Metrics {
             for (sum, counter) in codes.iter_mut().zip(&counters.codes) {
                 *sum += counter.load(Ordering::Relaxed);
             }
-            for (sum, counter) in totals.buckets.iter_mut().zip(&counters.buckets) {
-                *sum += counter.load(Ordering::Relaxed);
-            }
+            totals.latencies.add(&counters.latencies);
         }
         totals.total_time = Duration::from_micros(microseconds);
         for (code, count) in (0_u32..).zip(codes).filter(|(_, count)| *count > 0) {
@@ -271,8 +282,24 @@ pub struct OperationTotals {
     pub total_time: Duration,
     /// Responses by result code, those that occurred; codes from 127 on are counted together as 127.
     pub codes: Vec<(ResultCode, u64)>,
-    /// Responses by time taken: place n counts those below 2^n µs that are not in an earlier place; the last the rest.
-    pub buckets: Vec<u64>,
+    /// Responses by time taken.
+    pub latencies: Latencies,
+}
+
+impl OperationTotals {
+    fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.responses += other.responses;
+        self.total_time += other.total_time;
+        self.latencies.merge(&other.latencies);
+        for (code, count) in &other.codes {
+            match self.codes.iter_mut().find(|(known, _)| known == code) {
+                Some((_, own)) => *own += count,
+                None => self.codes.push((*code, *count)),
+            }
+        }
+        self.codes.sort_unstable_by_key(|(code, _)| code.0);
+    }
 }
 
 /// The counters of a listener at one moment.
@@ -297,6 +324,28 @@ impl Totals {
     /// Requests of all operations that came.
     pub fn initiated(&self) -> u64 {
         self.operations.iter().map(|operation| operation.requests).sum()
+    }
+
+    /// Adds another listener's counters. The greatest number of connections at once is the sum of both.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (own, others) in self.operations.iter_mut().zip(&other.operations) {
+            own.merge(others);
+        }
+        for (own, others) in [
+            (&mut self.bytes_read, other.bytes_read),
+            (&mut self.bytes_written, other.bytes_written),
+            (&mut self.messages_read, other.messages_read),
+            (&mut self.messages_written, other.messages_written),
+            (&mut self.entries, other.entries),
+            (&mut self.notifications, other.notifications),
+            (&mut self.unindexed_searches, other.unindexed_searches),
+            (&mut self.current_connections, other.current_connections),
+            (&mut self.max_connections, other.max_connections),
+            (&mut self.total_connections, other.total_connections),
+            (&mut self.persistent_searches, other.persistent_searches),
+        ] {
+            *own += others;
+        }
     }
 
     /// Requests of all operations that are over.
@@ -328,8 +377,8 @@ mod tests {
         let add = totals.operations.iter().find(|operation| operation.kind == OperationKind::Add).unwrap();
         assert_eq!((add.requests, add.responses), (8000, 8008));
         assert_eq!(add.codes, [(ResultCode::SUCCESS, 8000), (ResultCode(127), 8)]);
-        assert_eq!(add.buckets.get(2), Some(&8000));
-        assert_eq!(add.buckets.last(), Some(&8));
+        assert_eq!(add.latencies.percentile(50.0), Duration::from_micros(3));
+        assert_eq!(add.latencies.count(), 8008);
         assert_eq!((totals.bytes_read, totals.messages_read), (80_000, 8000));
         assert_eq!((totals.initiated(), totals.completed()), (8000, 8008));
     }

@@ -65,7 +65,7 @@ impl Exposition {
             self.histogram(
                 name,
                 operation.kind.name(),
-                &operation.buckets,
+                &operation.latencies.by_powers(),
                 operation.total_time.as_secs_f64(),
             );
         }

@@ -80,14 +80,49 @@ struct LogState {
 enum Target {
     /// What was said before the configuration was read.
     Waiting(Vec<Vec<u8>>),
-    /// The file and whether it is written.
-    File(LogFile, Rotation, bool),
+    /// The file and what goes there.
+    File(LogFile, Wanted),
     /// There is none.
     Off,
 }
 
-fn rotation(publisher: &LogPublisher) -> Rotation {
-    Rotation { every: publisher.rotate_every, at_size: publisher.rotate_at_size, keep: publisher.keep_files }
+/// What a publisher takes.
+struct Wanted {
+    is_enabled: bool,
+    rotation: Rotation,
+    severities: Vec<String>,
+    /// Categories with severities of their own.
+    by_category: Vec<(String, Vec<String>)>,
+}
+
+impl Wanted {
+    fn of(publisher: &LogPublisher) -> Self {
+        let own = |text: &String| {
+            let (category, words) = text.split_once('=')?;
+            let words = words.split(',').map(|word| word.trim().to_lowercase()).collect();
+            Some((category.trim().to_lowercase(), words))
+        };
+        Self {
+            is_enabled: publisher.enabled,
+            rotation: Rotation::of(publisher),
+            severities: publisher.severities.clone(),
+            by_category: publisher.override_severities.iter().filter_map(own).collect(),
+        }
+    }
+
+    /// Whether a line goes to the file, by its category and severity.
+    fn takes(&self, line: &[u8]) -> bool {
+        let line = std::str::from_utf8(line).unwrap_or_default();
+        let word = |name: &str| {
+            let rest = line.split_once(name).map_or("", |(_, rest)| rest);
+            rest.split(' ').next().unwrap_or_default().to_lowercase()
+        };
+        let (category, severity) = (word(" category="), word(" severity="));
+        let own = self.by_category.iter().find(|(name, _)| *name == category);
+        let wanted = own.map_or(&self.severities, |(_, words)| words);
+        // A line in another shape (JSON) is not known by its words.
+        severity.is_empty() || wanted.iter().any(|word| word == "all" || *word == severity)
+    }
 }
 
 impl ErrorLog {
@@ -104,21 +139,35 @@ impl ErrorLog {
             return Ok(());
         };
         let mut file = LogFile::open(path, publisher.permissions, self.0.clock.wall_ms())?;
+        let wanted = Wanted::of(publisher);
         if let Target::Waiting(lines) = &*target
-            && publisher.enabled
+            && wanted.is_enabled
         {
-            lines.iter().try_for_each(|line| file.write(line))?;
-            file.flush()?;
+            lines.iter().filter(|line| wanted.takes(line)).try_for_each(|line| file.write(line))?;
         }
-        *target = Target::File(file, rotation(publisher), publisher.enabled);
+        *target = Target::File(file, wanted);
         Ok(())
     }
 
-    /// Takes on a changed publisher: on or off, rotation, retention. The file itself stays until a restart.
-    pub fn reconfigure(&self, publisher: &LogPublisher) {
-        if let Target::File(_, kept, is_enabled) = &mut *self.target() {
-            *kept = rotation(publisher);
-            *is_enabled = publisher.enabled;
+    /// Takes on a changed publisher, at once. Fails, and leaves all as it is, if another file cannot be opened.
+    pub fn reconfigure(&self, path: &std::path::Path, publisher: &LogPublisher) -> io::Result<()> {
+        let mut target = self.target();
+        if let Target::File(file, wanted) = &mut *target
+            && file.path() == path
+        {
+            *wanted = Wanted::of(publisher);
+            return file.permit(publisher.permissions);
+        }
+        let file = LogFile::open(path, publisher.permissions, self.0.clock.wall_ms())?;
+        *target = Target::File(file, Wanted::of(publisher));
+        Ok(())
+    }
+
+    /// Opens the file anew under its name; for who moved it (SIGHUP).
+    pub fn reopen(&self) -> io::Result<()> {
+        match &mut *self.target() {
+            Target::File(file, _) => file.reopen(self.0.clock.wall_ms()),
+            Target::Waiting(_) | Target::Off => Ok(()),
         }
     }
 }
@@ -149,10 +198,9 @@ impl io::Write for ErrorLog {
         };
         match &mut *self.target() {
             Target::Waiting(lines) if lines.len() < MOST_WAITING => lines.push(line.to_vec()),
-            Target::File(file, rotation, true) => {
+            Target::File(file, wanted) if wanted.is_enabled && wanted.takes(line) => {
                 file.write(line)?;
-                file.flush()?;
-                file.rotate(rotation, self.0.clock.wall_ms())?;
+                file.rotate(&wanted.rotation, self.0.clock.wall_ms())?;
             }
             Target::Waiting(_) | Target::File(..) | Target::Off => {}
         }
@@ -253,7 +301,7 @@ mod tests {
             tracing::warn!(target: "ctsd::config", index = "cn", "two\nlines");
             log.attach(Some((&path, &publisher()))).unwrap();
             tracing::error!(target: "ctsd::config", "later");
-            log.reconfigure(&LogPublisher { enabled: false, ..publisher() });
+            log.reconfigure(&path, &LogPublisher { enabled: false, ..publisher() }).unwrap();
             tracing::error!(target: "ctsd::config", "switched off");
         });
         let text = std::fs::read_to_string(path).unwrap();
@@ -272,19 +320,48 @@ mod tests {
     }
 
     fn publisher() -> LogPublisher {
-        LogPublisher {
-            name: "errors".into(),
-            kind: crate::config::LogKind::Error,
-            enabled: true,
-            file: "errors".into(),
-            permissions: 0o640,
-            format: crate::config::LogFormat::MultiLine,
-            queue_size: 1,
-            control_oids: false,
-            severities: Vec::new(),
-            rotate_every: None,
-            rotate_at_size: None,
-            keep_files: None,
-        }
+        LogPublisher::new("errors", crate::config::LogKind::Error, "errors")
+    }
+
+    #[test]
+    fn severities_and_categories_decide_what_the_file_takes() {
+        let of = LogPublisher {
+            severities: vec!["error".to_owned()],
+            override_severities: vec!["CONFIG=warning, notice".to_owned(), "log=none".to_owned()],
+            ..publisher()
+        };
+        let wanted = Wanted::of(&of);
+        let takes = |category: &str, severity: &str| {
+            wanted.takes(format!("[t] category={category} severity={severity} msgID=-1 msg=x\n").as_bytes())
+        };
+        assert!(takes("BACKEND", "ERROR") && !takes("BACKEND", "WARNING"));
+        assert!(takes("CONFIG", "NOTICE") && !takes("CONFIG", "ERROR"));
+        assert!(!takes("LOG", "ERROR"));
+        assert!(
+            Wanted::of(&LogPublisher { severities: vec!["all".to_owned()], ..publisher() })
+                .takes(b"[t] category=X severity=DEBUG msgID=-1 msg=\n")
+        );
+    }
+
+    #[test]
+    fn a_changed_path_takes_effect_and_a_moved_file_is_made_anew() {
+        let place = tempfile::tempdir().unwrap();
+        let (first, second) = (place.path().join("first"), place.path().join("second"));
+        let mut log = ErrorLog(Arc::new(LogState {
+            stderr: StandardError::Nothing,
+            file: Mutex::new(Target::Waiting(Vec::new())),
+            clock: Arc::new(ManualClock::at(0)),
+        }));
+        let line = |text: &str| format!("[t] category=X severity=ERROR msgID=-1 msg={text}\n");
+        log.attach(Some((&first, &publisher()))).unwrap();
+        io::Write::write_all(&mut log, line("one").as_bytes()).unwrap();
+        log.reconfigure(&second, &publisher()).unwrap();
+        io::Write::write_all(&mut log, line("two").as_bytes()).unwrap();
+        assert!(log.reconfigure(&place.path().join("no/such"), &publisher()).is_err());
+        std::fs::rename(&second, place.path().join("moved")).unwrap();
+        log.reopen().unwrap();
+        io::Write::write_all(&mut log, line("three").as_bytes()).unwrap();
+        let read = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap();
+        assert_eq!((read("first"), read("moved"), read("second")), (line("one"), line("two"), line("three")));
     }
 }

@@ -52,6 +52,15 @@ pub(super) const KINDS: &[Kind] = &[
         "ds-cfg-administration-connector",
     ),
     Kind {
+        noun: "access-log-filtering-criteria",
+        plural: "access-log-filtering-criteria",
+        label: "Access Log Filtering Criteria",
+        dn: "cn={criteria-name},cn=Filtering Criteria,cn={publisher-name},cn=Loggers,cn=config",
+        types: types! { "generic": "ds-cfg-access-log-filtering-criteria"; },
+        class: "ds-cfg-access-log-filtering-criteria",
+        listed: &["log-record-type", "request-target-dn-equal-to", "response-etime-greater-than"],
+    },
+    Kind {
         noun: "backend",
         plural: "backends",
         label: "Backend",
@@ -114,6 +123,7 @@ pub(super) const KINDS: &[Kind] = &[
         dn: "cn={publisher-name},cn=Loggers,cn=config",
         types: types! {
             "file-based-access": "ds-cfg-log-publisher" "ds-cfg-access-log-publisher" "ds-cfg-file-based-access-log-publisher";
+            "json-file-access": "ds-cfg-log-publisher" "ds-cfg-access-log-publisher" "ds-cfg-json-file-access-log-publisher";
             "file-based-audit": "ds-cfg-log-publisher" "ds-cfg-access-log-publisher" "ds-cfg-file-based-audit-log-publisher";
             "file-based-error": "ds-cfg-log-publisher" "ds-cfg-error-log-publisher" "ds-cfg-file-based-error-log-publisher";
         },

@@ -111,6 +111,12 @@ pub(super) fn create(session: &mut Session, command: &Command) -> Result<(), Fai
             format!("a {} needs --set {}:VALUE, {}", kind.label, property.name, property.kind.accepts());
         return Err(Failure::new(text));
     }
+    if component.class == "ds-cfg-access-log-filtering-criteria"
+        && let Some((_, above)) = dn.split_once(",cn=Filtering Criteria,")
+    {
+        // What a publisher's criteria stand below is made with the first; mostly it is there.
+        branch(session, &format!("cn=Filtering Criteria,{above}"), b"Filtering Criteria")?;
+    }
     let answer = add(session, &dn, &attributes)?;
     if answer.code == ResultCode::ENTRY_ALREADY_EXISTS {
         let set = Action::Set.name(kind);
@@ -122,11 +128,16 @@ pub(super) fn create(session: &mut Session, command: &Command) -> Result<(), Fai
         return Err(failure(&what, &dn, &answer));
     }
     if component.class == "ds-cfg-je-backend" {
-        let classes = vec![b"top".to_vec(), b"ds-cfg-branch".to_vec()];
-        let branch = [("objectClass".to_owned(), classes), ("cn".to_owned(), vec![b"Index".to_vec()])];
-        add(session, &format!("cn=Index,{dn}"), &branch)?;
+        branch(session, &format!("cn=Index,{dn}"), b"Index")?;
     }
     done(session, command, "created", &answer);
+    Ok(())
+}
+
+/// Makes an entry that only others stand below.
+fn branch(session: &mut Session, dn: &str, name: &[u8]) -> Result<(), Failure> {
+    let classes = vec![b"top".to_vec(), b"ds-cfg-branch".to_vec()];
+    add(session, dn, &[("objectClass".to_owned(), classes), ("cn".to_owned(), vec![name.to_vec()])])?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, FromArgMatches};
 use crate::cli::ldap::AdminOptions;
 
 pub(super) const EXAMPLES: &str = "Sub-commands:
-  create-, list-, delete-: backend, backend-index, connection-handler, identity-mapper, key-manager-provider,
+  create-, list-, delete-: access-log-filtering-criteria, backend, backend-index, connection-handler, identity-mapper, key-manager-provider,
       log-publisher, log-retention-policy, log-rotation-policy, password-policy, password-storage-scheme,
       replication-domain, replication-server, synchronization-provider, trust-manager-provider
       (lists take the plural: list-backends, list-log-retention-policies)
@@ -93,6 +93,9 @@ pub(super) struct Names {
     /// Log publisher.
     #[arg(long = "publisher-name", value_name = "NAME")]
     publisher_name: Option<String>,
+    /// Filtering criteria of an access log.
+    #[arg(long = "criteria-name", value_name = "NAME")]
+    criteria_name: Option<String>,
     /// Policy.
     #[arg(long = "policy-name", value_name = "NAME")]
     policy_name: Option<String>,
@@ -115,6 +118,7 @@ impl Names {
             "handler-name" => &mut self.handler_name,
             "mapper-name" => &mut self.mapper_name,
             "publisher-name" => &mut self.publisher_name,
+            "criteria-name" => &mut self.criteria_name,
             "policy-name" => &mut self.policy_name,
             "provider-name" => &mut self.provider_name,
             "domain-name" => &mut self.domain_name,
@@ -131,6 +135,7 @@ impl Names {
             "handler-name" => &self.handler_name,
             "mapper-name" => &self.mapper_name,
             "publisher-name" => &self.publisher_name,
+            "criteria-name" => &self.criteria_name,
             "policy-name" => &self.policy_name,
             "provider-name" => &self.provider_name,
             "domain-name" => &self.domain_name,

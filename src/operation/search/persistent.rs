@@ -110,7 +110,7 @@ impl Listener {
         let directory = Arc::clone(exchange.directory());
         let flight = Arc::clone(&exchange.call().flight);
         flight.stand();
-        directory.metrics.persistent_search_started();
+        exchange.call().metrics().persistent_search_started();
         let mut state = self.state();
         let held = match std::mem::replace(&mut *state, State::Live(Box::new(exchange))) {
             State::Holding(held) => held,
@@ -146,7 +146,7 @@ impl Listener {
         directory.persistent.remove(self);
         let state = std::mem::replace(&mut *self.state(), State::Over);
         if let State::Live(exchange) = state {
-            directory.metrics.persistent_search_ended();
+            exchange.call().metrics().persistent_search_ended();
             match how {
                 Ending::Canceled => {
                     exchange.finish(&LdapResult::new(ResultCode::CANCELED, "canceled by the client"));
@@ -202,7 +202,7 @@ impl Listener {
             let text = "a persistent search is not read fast enough; no change is skipped, so it ends";
             exchange.connection().disconnect(LdapResult::new(ResultCode::BUSY, text));
             exchange.directory().persistent.remove(self);
-            exchange.directory().metrics.persistent_search_ended();
+            exchange.call().metrics().persistent_search_ended();
             exchange.forget();
         }
     }
@@ -234,7 +234,7 @@ impl Listener {
         let Some(shown) = shown.filter(|_| was_found || is_found) else { return };
         let shown_key = if change.after.is_some() { new_key } else { &change.key };
         let Some(readable) = sight.of(shown, shown_key) else { return };
-        directory.metrics.notified();
+        exchange.call().metrics().notified();
         if self.request.return_notifications {
             let mut notification = EntryChange::new(kind);
             if kind == ChangeType::ModifyDn {
