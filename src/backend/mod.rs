@@ -5,6 +5,7 @@
 mod apply;
 mod backup;
 mod build;
+mod bulk;
 mod cache;
 mod checkpoint;
 mod data_store;
@@ -41,6 +42,7 @@ mod verify;
 mod view;
 
 pub use backup::{BackupSource, CheckpointFile, DATASET_FILE, dataset_file};
+pub use bulk::{BulkEntry, BulkLoader, Loaded, Piece, Preparer, Refused};
 pub use data_store::{DataStore, Replacement};
 pub use faulty::FaultyStore;
 pub use freeze::Frozen;

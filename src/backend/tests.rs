@@ -1,6 +1,7 @@
 //! The store as operations use it, against a model, across restarts and under concurrency.
 
 mod administration;
+mod bulk;
 mod conformance;
 mod pieces;
 mod replacement;

@@ -78,6 +78,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 pub struct OsDisk {
     directory: PathBuf,
     direct: Arc<AtomicBool>,
+    /// Files are made with zeros written into them, not only with room for them.
+    fills: bool,
 }
 
 /// `O_DSYNC`. The constant of rustix's raw backend is `O_SYNC`, which would also write the file's times at each
@@ -95,12 +97,18 @@ impl OsDisk {
 
     /// The directory must exist.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), direct: Arc::new(AtomicBool::new(true)) }
+        Self { directory: directory.into(), direct: Arc::new(AtomicBool::new(true)), fills: true }
+    }
+
+    /// As [`OsDisk::create`], for writing much at once: a new file has room for its zeros, but they are not written, as
+    /// something else is soon.
+    pub fn unfilled(directory: impl Into<PathBuf>) -> io::Result<Self> {
+        Ok(Self { fills: false, ..Self::create(directory)? })
     }
 
     /// As [`OsDisk::new`], but all writes go through the page cache and are followed by fdatasync.
     pub fn buffered(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), direct: Arc::new(AtomicBool::new(false)) }
+        Self { directory: directory.into(), direct: Arc::new(AtomicBool::new(false)), fills: true }
     }
 
     /// Whether durable writes go around the page cache; known after the first one.
@@ -118,6 +126,10 @@ impl OsDisk {
         let allocated = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len);
         if let Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = allocated {
             return Err(error.into());
+        }
+        if !self.fills {
+            file.set_len(len)?;
+            return file.sync_all();
         }
         let zeros = vec![0; ZEROS];
         let mut buffer = AlignedBuffer::default();

@@ -9,6 +9,7 @@
 //!
 //! What may enter: the file's format, writing it, reading it. The bytes are in the manual's storage chapter.
 
+mod build;
 mod read;
 mod write;
 
@@ -19,6 +20,7 @@ use super::index_store::{Marks, Purpose};
 use crate::log::disk::OpenMode;
 use crate::log::{Disk, Place};
 
+pub(crate) use build::{Source, build};
 pub(crate) use read::load;
 pub(crate) use write::{Checkpoints, Growth, Taker};
 

@@ -18,7 +18,7 @@ use crate::log::{Disk, Log};
 /// Octets of leaves taken under one lock.
 const SLICE: usize = 64 << 10;
 /// Octets of a chunk, about.
-const CHUNK: usize = 512 << 10;
+pub(super) const CHUNK: usize = 512 << 10;
 /// Octets written between syncs: the system must not gather so much that the log's writes wait behind it.
 const SYNC_STEP: u64 = 8 << 20;
 /// A checkpoint is due once the log has grown by so many times the last checkpoint's size: what checkpoints write stays a
@@ -114,9 +114,7 @@ impl Taker {
         let entries = self.memory.entries();
         let octets = BLOCK as u64;
         let mut header = Header { purpose: self.purpose, applied, through: 0, marks, octets, entries };
-        self.home.create_zeroed(NEW_NAME, octets).map_err(failed("make", NEW_NAME))?;
-        let file = self.home.open(NEW_NAME, OpenMode::Write).map_err(failed("open", NEW_NAME))?;
-        let mut out = Out { file, at: octets, synced: 0, chunk: Vec::new() };
+        let mut out = Out::create(&*self.home)?;
         if !self.pieces(&mut out)? {
             return Ok(None);
         }
@@ -126,11 +124,7 @@ impl Taker {
         if self.log.durable_sequence() < header.through && !self.wait_durable(header.through) {
             return Ok(None);
         }
-        out.file.write_at(&header.encode(), 0).map_err(failed("write", NEW_NAME))?;
-        out.file.sync().map_err(failed("sync", NEW_NAME))?;
-        let name = header.name();
-        self.home.rename(NEW_NAME, &name).map_err(failed("rename", NEW_NAME))?;
-        self.home.sync_dir().map_err(failed("sync the directory of", &name))?;
+        out.finish(&*self.home, &header)?;
         *last = Some((applied, header.octets));
         self.drop_old()?;
         Ok(Some(applied))
@@ -292,22 +286,39 @@ fn take(taker: &Taker, view: &View) -> Result<Option<u64>, StoreError> {
 }
 
 /// The file and the chunk that is gathered.
-struct Out {
+pub(super) struct Out {
     file: Arc<dyn DiskFile>,
-    at: u64,
+    pub(super) at: u64,
     synced: u64,
-    chunk: Vec<u8>,
+    pub(super) chunk: Vec<u8>,
 }
 
 impl Out {
-    fn begin(&mut self, kind: u8, tree: u32) {
+    /// Begins a new file.
+    pub(super) fn create(home: &dyn Disk) -> Result<Self, StoreError> {
+        let octets = BLOCK as u64;
+        home.create_zeroed(NEW_NAME, octets).map_err(failed("make", NEW_NAME))?;
+        let file = home.open(NEW_NAME, OpenMode::Write).map_err(failed("open", NEW_NAME))?;
+        Ok(Self { file, at: octets, synced: 0, chunk: Vec::new() })
+    }
+
+    /// Makes it a checkpoint, durably.
+    pub(super) fn finish(&self, home: &dyn Disk, header: &Header) -> Result<(), StoreError> {
+        self.file.write_at(&header.encode(), 0).map_err(failed("write", NEW_NAME))?;
+        self.file.sync().map_err(failed("sync", NEW_NAME))?;
+        let name = header.name();
+        home.rename(NEW_NAME, &name).map_err(failed("rename", NEW_NAME))?;
+        home.sync_dir().map_err(failed("sync the directory of", &name))
+    }
+
+    pub(super) fn begin(&mut self, kind: u8, tree: u32) {
         self.chunk.clear();
         self.chunk.extend_from_slice(&[0; 8]);
         self.chunk.extend_from_slice(&[kind, 0, 0, 0]);
         self.chunk.extend_from_slice(&tree.to_be_bytes());
     }
 
-    fn end(&mut self) -> Result<(), StoreError> {
+    pub(super) fn end(&mut self) -> Result<(), StoreError> {
         let body = self.chunk.len().saturating_sub(CHUNK_HEADER);
         if body == 0 {
             return Ok(());

@@ -366,6 +366,11 @@ impl IndexSet {
         keys.sort();
     }
 
+    /// Appends the keys of an entry, in no order and perhaps one twice.
+    pub(crate) fn append(&self, id: EntryId, entry: &StoredEntry, keys: &mut Keys) {
+        self.gather(id, entry, &|_| true, keys);
+    }
+
     /// The keys to add and to remove when an entry changes.
     pub(crate) fn changes(
         &self,
