@@ -28,6 +28,7 @@ pub mod auth;
 pub mod backup;
 
 pub mod operation;
+pub mod transfer;
 
 pub mod admin;
 pub mod task;

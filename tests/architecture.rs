@@ -15,7 +15,7 @@ const LEVELS: &[&[&str]] = &[
     &["telemetry", "changelog", "log"],
     &["backend"],
     &["access", "auth", "backup"],
-    &["operation"],
+    &["operation", "transfer"],
     &["admin", "task"],
     &["session"],
     &["server"],
@@ -38,6 +38,7 @@ const SYSTEM: &[&str] = &[
     "config/instance",
     "schema/load",
     "task",
+    "transfer",
 ];
 
 const MOST_LINES: usize = 500;

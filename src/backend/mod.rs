@@ -32,6 +32,7 @@ mod record;
 mod replay;
 mod shared;
 mod sled;
+mod snapshot;
 mod space;
 mod start;
 mod store;
@@ -56,6 +57,7 @@ pub use progress::{StartPhase, StartProgress};
 pub use purge::{PurgeHold, Purged};
 pub use rebuild::Rebuild;
 pub use sled::SledStore;
+pub use snapshot::Snapshot;
 pub use space::{Pressure, SegmentUse, SpaceSettings};
 pub use verify::{Difference, VerifyReport};
 

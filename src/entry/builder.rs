@@ -56,19 +56,29 @@ impl EntryBuilder {
                     description.attribute_type.name()
                 )));
             }
-            let slot = builder.slot(&description);
-            for value in attribute.values {
-                check_value(&description, value)?;
-                if builder.holds(slot, value) {
-                    return Err(ModifyError::Exists(format!(
-                        "attribute {} has the same value twice",
-                        description.canonical()
-                    )));
-                }
-                builder.push(slot, value);
-            }
+            builder.take(&description, attribute.values.iter())?;
         }
         Ok(builder)
+    }
+
+    /// Takes values of an attribute, checked against their syntax: refuses bad ones (21) and equal ones (20).
+    pub fn take<'v>(
+        &mut self,
+        description: &AttributeDescription,
+        values: impl Iterator<Item = &'v [u8]>,
+    ) -> Result<(), ModifyError> {
+        let slot = self.slot(description);
+        for value in values {
+            check_value(description, value)?;
+            if self.holds(slot, value) {
+                return Err(ModifyError::Exists(format!(
+                    "attribute {} has the same value twice",
+                    description.canonical()
+                )));
+            }
+            self.push(slot, value);
+        }
+        Ok(())
     }
 
     fn span(&mut self, bytes: &[u8]) -> Span {

@@ -30,6 +30,15 @@ impl<R: BufRead> Lines<R> {
         Self { reader, ahead: None, number: 0, is_ended: false }
     }
 
+    pub(super) fn get_ref(&self) -> &R {
+        &self.reader
+    }
+
+    /// The number of the first physical line.
+    pub(super) fn start_at(&mut self, line: u64) {
+        self.number = line.saturating_sub(1);
+    }
+
     /// Number of the last physical line read.
     pub(super) fn number(&self) -> u64 {
         self.number

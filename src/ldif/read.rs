@@ -63,6 +63,12 @@ impl<R: BufRead> LdifReader<R> {
         Self { lines: Lines::new(reader), resolver: None, is_first: true, is_broken: false }
     }
 
+    /// Counts lines from this one, for a text that is a part of another.
+    pub fn at_line(mut self, line: u64) -> Self {
+        self.lines.start_at(line);
+        self
+    }
+
     /// Lets values be given by URL, fetched by `resolver`.
     pub fn with_resolver(
         mut self,
@@ -70,6 +76,11 @@ impl<R: BufRead> LdifReader<R> {
     ) -> Self {
         self.resolver = Some(Box::new(resolver));
         self
+    }
+
+    /// The text beneath: after a record it stands behind the empty line that ends it.
+    pub fn get_ref(&self) -> &R {
+        self.lines.get_ref()
     }
 
     /// The lines of the next record; none at the end.

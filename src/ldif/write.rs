@@ -54,6 +54,11 @@ impl<W: Write> LdifWriter<W> {
         writeln!(self.out)
     }
 
+    /// Writes the empty line after an entry that was written field by field.
+    pub fn end_entry(&mut self) -> Result<()> {
+        self.out.write_all(b"\n")
+    }
+
     /// Writes a record and the empty line after it.
     pub fn record(&mut self, record: &LdifRecord) -> Result<()> {
         self.field("dn", record.dn.as_bytes())?;

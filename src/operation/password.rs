@@ -7,20 +7,11 @@ use crate::protocol::result::{LdapResult, ResultCode};
 /// The attribute that holds passwords.
 pub(super) const ATTRIBUTE: &str = "userPassword";
 
-/// The scheme that an entry of `cn=Password Storage Schemes,cn=config` stands for.
-fn scheme_of(cn: &str) -> Option<Scheme> {
-    match cn.strip_prefix("Salted SHA-") {
-        Some("1") => Some(Scheme::Ssha),
-        Some(bits) => Scheme::by_name(&format!("SSHA{bits}")),
-        None => Scheme::by_name(cn),
-    }
-}
-
 /// The scheme new passwords are stored in.
 fn scheme_in_force(directory: &Directory) -> Scheme {
     let config = directory.config.current();
     let policy = config.default_password_policy();
-    let named = policy.and_then(|policy| policy.default_schemes.iter().find_map(|cn| scheme_of(cn)));
+    let named = policy.and_then(|policy| policy.default_schemes.iter().find_map(|cn| Scheme::by_entry(cn)));
     named.unwrap_or(Scheme::Pbkdf2HmacSha256)
 }
 

@@ -65,6 +65,15 @@ impl Scheme {
         Self::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(name))
     }
 
+    /// The scheme that an entry of `cn=Password Storage Schemes,cn=config` of this name stands for.
+    pub fn by_entry(cn: &str) -> Option<Self> {
+        match cn.strip_prefix("Salted SHA-") {
+            Some("1") => Some(Self::Ssha),
+            Some(bits) => Self::by_name(&format!("SSHA{bits}")),
+            None => Self::by_name(cn),
+        }
+    }
+
     /// Whether checking a password costs so little that it needs no thread of its own.
     pub fn is_cheap(self) -> bool {
         !matches!(self, Self::Pbkdf2 | Self::Pbkdf2HmacSha256 | Self::Pbkdf2HmacSha512)

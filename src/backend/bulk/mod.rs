@@ -11,7 +11,7 @@
 mod runs;
 mod writer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use self::runs::Runs;
 use self::writer::{GroupWriter, Record};
 use super::checkpoint::{self, Header, Source};
-use super::index::{IndexSet, Keys};
+use super::index::{IndexSet, Keys, key};
 use super::index_store::{EntryId, Marks, TreeId};
 use super::memory::MemoryStore;
 use super::open::BackendOptions;
@@ -84,7 +84,6 @@ impl Piece {
 
 #[derive(Debug)]
 struct Prepared {
-    id: EntryId,
     csn: Csn,
     entry: StoredEntry,
     key: NormalizedDn,
@@ -123,10 +122,13 @@ impl Preparer {
         hasher.finish128().as_u128()
     }
 
-    /// Prepares an entry as the next of a piece. `number` is the caller's, from 1: it rises over all entries in the order in
-    /// which they are loaded, and may leave some out. `tag` is given back when the entry is refused.
+    /// Prepares an entry as the next of a piece. `number` is the caller's: it rises over all entries in the order in which
+    /// they are loaded, and may leave some out; 65,536 of them stand for a millisecond of the new data set's history.
+    /// `tag` is given back when the entry is refused.
     pub fn prepare(&self, piece: &mut Piece, number: u64, tag: u32, new: &BulkEntry<'_>) {
-        let (id, csn) = (EntryId(number), self.csn(number));
+        let csn = self.csn(number);
+        // Its place in the piece stands for the id, which is known when the piece is loaded.
+        let id = EntryId(piece.entries.len() as u64);
         let etag_state = new.etag.unwrap_or_else(|| {
             let mut hasher = SipHasher24::new_with_keys(self.etag_keys.0, self.etag_keys.1);
             hasher.write(&new.uuid.0);
@@ -145,7 +147,7 @@ impl Preparer {
         self.indexes.append(id, &entry, &mut piece.keys);
         let key = new.key.clone();
         let (name, parent) = (self.hash(key.as_bytes()), self.hash(parent_key(key.as_bytes())));
-        piece.entries.push(Prepared { id, csn, entry, key, name, parent, tag });
+        piece.entries.push(Prepared { csn, entry, key, name, parent, tag });
     }
 }
 
@@ -294,31 +296,33 @@ impl BulkLoader {
     /// Loads a piece, behind all before. `refused` is told the tags of entries that are left out, and why.
     pub fn load(&mut self, piece: Piece, refused: &mut dyn FnMut(u32, Refused)) -> Result<(), StoreError> {
         let Piece { entries, keys } = piece;
-        let mut left_out: HashSet<EntryId> = HashSet::new();
+        let mut ids = Vec::with_capacity(entries.len());
         for prepared in entries {
-            let (id, tag) = (prepared.id, prepared.tag);
-            if let Err(why) = self.take(prepared)? {
-                left_out.insert(id);
-                refused(tag, why);
-            }
+            let tag = prepared.tag;
+            ids.push(match self.take(prepared)? {
+                Ok(id) => Some(id),
+                Err(why) => {
+                    refused(tag, why);
+                    None
+                }
+            });
         }
         if !self.keeps_trees {
             return Ok(());
         }
         for (TreeId(tree), key) in keys.iter() {
-            let is_left_out = || EntryId::from_tail(key).is_some_and(|id| left_out.contains(&id));
-            if !left_out.is_empty() && is_left_out() {
-                continue;
-            }
+            let Some((start, EntryId(place))) = key::split(key) else { continue };
+            let Some(Some(id)) = ids.get(place as usize) else { continue };
             if let Some(Some(runs)) = self.trees.get_mut(tree as usize) {
-                runs.push(key, &[]);
+                runs.push(&[start, &id.to_bytes()], &[]);
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, prepared: Prepared) -> Result<Result<(), Refused>, StoreError> {
-        let Prepared { id, csn, entry, key, name, parent, .. } = prepared;
+    fn take(&mut self, prepared: Prepared) -> Result<Result<EntryId, Refused>, StoreError> {
+        let id = EntryId(self.sequence);
+        let Prepared { csn, entry, key, name, parent, .. } = prepared;
         if self.known.contains_key(&name) {
             return Ok(Err(Refused::Exists));
         }
@@ -354,11 +358,11 @@ impl BulkLoader {
         self.known.insert(name, (id, entry.uuid().0));
         if self.keeps_trees {
             let rdn = if is_suffix { key.as_bytes() } else { key.rdn_key() };
-            self.names.push(&name_key(parent, rdn), &id.to_bytes());
+            self.names.push(&[&name_key(parent, rdn)], &id.to_bytes());
         }
         let marks = &mut self.header.marks;
         (marks.next_id, marks.oseq, marks.csn) = (id.0 + 1, self.sequence - 1, csn.to_bytes());
-        Ok(Ok(()))
+        Ok(Ok(id))
     }
 
     /// Writes what is left, sorts the keys and writes the checkpoint. All is durable on return. Without any entry the data

@@ -53,18 +53,20 @@ impl Runs {
         Self { name, value, runs: Vec::new() }
     }
 
-    /// Takes a key; values are all of one length.
-    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
-        let room = key.len() + value.len();
-        if self.runs.last().is_none_or(|run| run.bytes.len() + room > RUN) {
+    /// Takes a key, in parts; values are all of one length. Keys are of 65,535 octets at the most.
+    pub(super) fn push(&mut self, key: &[&[u8]], value: &[u8]) {
+        let length: usize = key.iter().map(|part| part.len()).sum();
+        if self.runs.last().is_none_or(|run| run.bytes.len() + length + value.len() > RUN) {
             self.runs.push(Run::default());
         }
-        let (Some(run), Ok(len)) = (self.runs.last_mut(), u16::try_from(key.len())) else { return };
+        let (Some(run), Ok(len)) = (self.runs.last_mut(), u16::try_from(length)) else { return };
+        let start = run.bytes.len();
+        key.iter().for_each(|part| run.bytes.extend_from_slice(part));
         let mut head = [0; 8];
-        head.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        let at = u32::try_from(run.bytes.len()).unwrap_or(u32::MAX);
-        run.bytes.extend_from_slice(key);
+        let octets = run.bytes.get(start..).unwrap_or_default();
+        head.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
         run.bytes.extend_from_slice(value);
+        let at = u32::try_from(start).unwrap_or(u32::MAX);
         run.items.push(Item { head: u64::from_be_bytes(head), at, len });
     }
 
@@ -123,7 +125,7 @@ mod tests {
                 if number % 50 == 49 {
                     runs.runs.push(Run::default());
                 }
-                runs.push(key, &[key.len() as u8, 7]);
+                runs.push(&[key], &[key.len() as u8, 7]);
             }
             let mut found = Vec::new();
             runs.visit(&mut |key, value| {
