@@ -316,8 +316,10 @@ fn write(
         match known {
             Some(known) => {
                 let mut file = known.clone();
-                // What it is now: the base may have seen it before another followed.
-                file.segment = item.segment;
+                // The base may have seen it before another followed.
+                if let (Some(was), Some(is)) = (&mut file.segment, item.segment) {
+                    was.is_sealed = is.is_sealed;
+                }
                 files.push(file);
             }
             None => wanted.push(item),

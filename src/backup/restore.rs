@@ -176,7 +176,7 @@ impl Archive {
             })?;
             if let Some(segment) = &file.segment {
                 if segment.is_sealed {
-                    out.set_len(segment.size).map_err(failed())?;
+                    out.set_len(segment.size.max(written)).map_err(failed())?;
                 } else {
                     // It is written to: its blocks must be there.
                     fill(&mut out, segment.size.saturating_sub(written)).map_err(failed())?;

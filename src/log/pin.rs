@@ -31,7 +31,7 @@ impl PinnedSegment {
         self.segment.first_sequence
     }
 
-    /// Octets from the start of the file to the end of its records.
+    /// Octets to be copied, from the start of the file.
     pub fn octets(&self) -> u64 {
         u64::from(self.end)
     }
@@ -51,12 +51,11 @@ impl Log {
     /// The segments, oldest first, up to a record and no further.
     pub fn pin(&self, last: Place) -> Vec<PinnedSegment> {
         let segments = self.shared.segments.load_full();
+        let after = last.offset.saturating_add(u32::try_from(padded(last.len as usize)).unwrap_or(u32::MAX));
         let upto = segments.iter().filter(|segment| segment.number <= last.segment);
         upto.map(|segment| {
-            let is_last = segment.number == last.segment;
-            let after =
-                last.offset.saturating_add(u32::try_from(padded(last.len as usize)).unwrap_or(u32::MAX));
-            let end = if is_last { after.min(segment.end()) } else { segment.end() };
+            // What is closed is copied as it is, with whatever is behind its records.
+            let end = if segment.number == last.segment { after.min(segment.end()) } else { segment.size };
             PinnedSegment { segment: Arc::clone(segment), end }
         })
         .collect()

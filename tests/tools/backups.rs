@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::fixture::{Ran, SUFFIX, Server};
@@ -245,4 +246,103 @@ fn every_refusal_has_its_reason() {
     assert!(running.contains("the server of ") && running.contains("runs"), "{running}");
     let online = admin(&server, "restore", &[&at[..], &["--force"]].concat()).refused(1);
     assert!(online.contains("need the server stopped"), "{online}");
+}
+
+/// Runs a tool and kills it once something is so; whether it was still running then.
+fn killed_when(server: &Server, tool: &str, arguments: &[&str], is_so: &dyn Fn() -> bool) -> bool {
+    let mut command = server.command(tool, arguments);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !is_so() {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    !child.wait().unwrap().success()
+}
+
+#[test]
+fn killed_at_any_step_it_leaves_the_old_or_the_new_whole() {
+    let server = Server::started(&[]);
+    server.feed("ldapmodify", &[], &units(0, 200)).ok();
+    server.run("stop-ds", &[]).ok();
+    let directory = path(&server, "backups");
+    let at = ["-d", directory.as_str()];
+    let listed = || server.run("restore", &[&at[..], &["-l"]].concat()).out;
+    server.run("backup", &[&at[..], &["-n", "userRoot", "-I", "good"]].concat()).ok();
+
+    // Backups.
+    let archive = Path::new(&directory).join("backup-userRoot-bad");
+    let partial = Path::new(&directory).join("backup-userRoot-bad.partial");
+    for step in ["", "log/00000001.seg", "manifest"] {
+        let file = partial.join(step);
+        let arguments = [&at[..], &["-n", "userRoot", "-I", "bad", "--compress"]].concat();
+        if killed_when(&server, "backup", &arguments, &|| file.exists() || archive.exists()) {
+            assert!(!listed().contains("Backup ID:          bad"), "{step}");
+            // An archive that was not listed any more is in nobody's way.
+            let _ = std::fs::remove_dir_all(&archive);
+        } else {
+            assert!(listed().contains("Backup ID:          bad"), "{step}");
+            break;
+        }
+        server.run("restore", &[&at[..], &["--dry-run"]].concat()).ok();
+    }
+    server.run("backup", &[&at[..], &["-n", "userRoot", "-I", "after"]].concat()).ok();
+    assert!(!partial.exists());
+
+    // Restores.
+    server.run("start-ds", &[]).ok();
+    let restored = etags(&server);
+    let (db, new) = (server.instance().join("db"), server.instance().join("db.new"));
+    let mut outcomes = Vec::new();
+    for (round, step) in ["", "log/00000001.seg", "dataset-id", "life", "swapped"].into_iter().enumerate() {
+        server.feed("ldapmodify", &[], &units(5000 + round * 10, 10)).ok();
+        let before = etags(&server);
+        server.run("stop-ds", &[]).ok();
+        let life = std::fs::read(db.join("life")).ok();
+        let is_so: Box<dyn Fn() -> bool> = match step {
+            "swapped" => Box::new(|| std::fs::read(db.join("life")).is_ok_and(|now| Some(now) != life)),
+            step => {
+                let file = new.join(step);
+                Box::new(move || file.exists())
+            }
+        };
+        killed_when(&server, "restore", &[&at[..], &["-I", "good"]].concat(), &is_so);
+        server.run("start-ds", &[]).ok();
+        let found = etags(&server);
+        assert!(found == before || found == restored, "after {step}: {} entries", found.len());
+        outcomes.push(found == restored);
+        let verified = admin(&server, "verify-index", &["--baseDN", SUFFIX]).ok();
+        assert!(verified.contains("differences=0"), "{verified}");
+        assert!(!new.exists());
+    }
+    assert!(outcomes.contains(&true) && !outcomes[0], "{outcomes:?}");
+}
+
+#[test]
+fn the_guides_schedule_is_taken() {
+    let server = Server::started(&[]);
+    let directory = path(&server, "backups");
+    let own = |schedule: &'static str| {
+        [
+            "--backendID",
+            "userRoot",
+            "--backupDirectory",
+            directory.as_str(),
+            "--recurringTask",
+            schedule,
+            "--completionNotify",
+            "backupadmin@example.com",
+            "--errorNotify",
+            "backupadmin@example.com",
+        ]
+    };
+    let taken = admin(&server, "backup", &own("15 * * * *")).ok();
+    assert!(taken.starts_with("Recurring Backup task BackupTask-"), "{taken}");
+    let found = server.look("cn=Recurring Tasks,cn=Tasks", "one", "(objectClass=*)", &["*"]).ok();
+    assert!(found.contains("ds-task-backup-backend-id: userRoot"), "{found}");
+    // The guide's own text has a letter where a minute belongs.
+    let letter = admin(&server, "backup", &own("x * * * *"));
+    assert!(letter.code != 0 && letter.err.contains("ds-recurring-task-schedule"), "{letter:?}");
 }
