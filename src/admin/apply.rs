@@ -32,13 +32,15 @@ pub fn indexes_of(config: &Config) -> Vec<IndexConfig> {
 
 /// When segments of the log go, and when writes are refused for want of room.
 fn space_of(config: &Config) -> SpaceSettings {
-    let backend = config.data();
+    let (backend, default) = (config.data(), SpaceSettings::default());
     SpaceSettings {
         purge_delay: config.changelog.purge_delay,
         changelog_max: config.changelog.max_size,
+        compaction: backend.is_none_or(|backend| backend.compaction),
+        compaction_delay: backend.map_or(default.compaction_delay, |backend| backend.compaction_delay),
         disk_low: backend.map_or(0, |backend| backend.disk_low_threshold),
         disk_full: backend.map_or(0, |backend| backend.disk_full_threshold),
-        ..SpaceSettings::default()
+        ..default
     }
 }
 

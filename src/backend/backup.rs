@@ -100,7 +100,7 @@ impl Backend {
             Some(checkpoints) => checkpoints.newest(position)?,
             None => None,
         };
-        let (time_ms, purge_delay) = self.purger.clock();
+        let (time_ms, purge_delay) = self.upkeep().purger.clock();
         let dataset_id = self.dataset_id();
         let source = BackupSource {
             dataset_id,

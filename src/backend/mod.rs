@@ -8,6 +8,7 @@ mod build;
 mod bulk;
 mod cache;
 mod checkpoint;
+mod compact;
 mod data_store;
 mod dataset;
 mod execute;
@@ -39,11 +40,13 @@ mod store;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod verify;
 mod view;
 
 pub use backup::{BackupSource, CheckpointFile, DATASET_FILE, dataset_file};
 pub use bulk::{BulkEntry, BulkLoader, Loaded, Piece, Preparer, Refused};
+pub use compact::Compacted;
 pub use data_store::{DataStore, Replacement};
 pub use faulty::FaultyStore;
 pub use freeze::Frozen;

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam::channel::{Sender, bounded};
-
 use super::build::build;
 use super::checkpoint::Checkpoints;
 use super::execute::Executor;
@@ -16,14 +14,15 @@ use super::life::Life;
 use super::pipeline::{Pipeline, Shared};
 use super::plan::Plan;
 use super::progress::StartProgress;
-use super::purge::{PurgeHold, Purged, Purger};
-use super::space::{Pressure, SegmentUse, SpaceSettings};
+use super::purge::Purger;
+use super::space::{Pressure, SpaceSettings};
 use super::start::{Started, start};
 use super::store::{
     Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Resume, StoreError, Subscription,
     TokenStore,
 };
 use super::stream::Stream;
+use super::upkeep::Upkeep;
 use super::view::parent_key;
 use crate::changelog::ReplicaId;
 use crate::clock::Clock;
@@ -140,9 +139,8 @@ pub struct Backend {
     pub(super) shared: Arc<Shared>,
     pub(super) pipeline: Pipeline,
     pub(super) checkpoints: Option<Checkpoints>,
-    pub(super) purger: Arc<Purger>,
-    /// The purge's thread, and what ends it when it goes.
-    purging: Mutex<Purging>,
+    /// Purge and compaction.
+    pub(super) upkeep: Mutex<Upkeep>,
     pub(super) schema: Arc<SchemaStore>,
     recovered: Recovered,
     dataset_id: [u8; 16],
@@ -210,16 +208,14 @@ impl Backend {
         let newest = start.csns.last().ms();
         let replica = start.csns.origin().replica;
         let purger = Purger::new(Arc::clone(&shared), Arc::clone(&options.clock), options.space, newest);
-        let purger = Arc::new(purger);
         let executor = Executor::new(view, Arc::clone(&options.clock), start);
         let pipeline = Pipeline::start(Arc::clone(&shared), executor, writer)?;
-        let purging = start_purge(&purger, &pipeline, options.purge_interval)?;
+        let upkeep = Upkeep::start(Arc::clone(&shared), purger, &pipeline, options.purge_interval)?;
         let backend = Self {
             shared,
             pipeline,
             checkpoints,
-            purger,
-            purging: Mutex::new(purging),
+            upkeep: Mutex::new(upkeep),
             schema: Arc::clone(&options.schema),
             recovered,
             dataset_id,
@@ -292,22 +288,6 @@ impl Backend {
         }
     }
 
-    /// A round of the purge now, as fast as it goes: looks at the room, copies forward and drops what may go.
-    pub fn purge(&self) -> Result<Purged, StoreError> {
-        let closed = || StoreError::Unwilling("the store is closed".into());
-        self.purger.round(&self.pipeline.tasks().ok_or_else(closed)?, &|_| true)
-    }
-
-    /// Keeps all segments of the log until the hold is dropped: for backups.
-    pub fn hold_purge(&self) -> PurgeHold {
-        self.purger.hold()
-    }
-
-    /// The log's segments and what is live in them, oldest first.
-    pub fn segments(&self) -> Vec<SegmentUse> {
-        self.purger.segments()
-    }
-
     /// Octets of memory by tree; walks all trees.
     pub fn memory(&self) -> Vec<(String, u64)> {
         self.shared.view.store.memory()
@@ -333,11 +313,7 @@ impl Backend {
         for builder in builders {
             let _ = builder.join();
         }
-        let purging = self.purging.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((stops, thread)) = purging {
-            drop(stops);
-            let _ = thread.join();
-        }
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).end();
         let has_ended = self.pipeline.close();
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.end();
@@ -349,19 +325,6 @@ impl Backend {
             tracing::warn!(%error, "the index store could not be flushed");
         }
     }
-}
-
-type Purging = Option<(Sender<()>, std::thread::JoinHandle<()>)>;
-
-fn start_purge(purger: &Arc<Purger>, pipeline: &Pipeline, interval: Duration) -> Result<Purging, StoreError> {
-    let Some(tasks) = pipeline.tasks().filter(|_| !interval.is_zero()) else { return Ok(None) };
-    let (stops, stopped) = bounded(1);
-    let purger = Arc::clone(purger);
-    let thread = std::thread::Builder::new()
-        .name("purger".to_owned())
-        .spawn(move || purger.run(&tasks, interval, &stopped))
-        .map_err(|error| StoreError::Io(error.to_string()))?;
-    Ok(Some((stops, thread)))
 }
 
 impl Drop for Backend {
@@ -455,7 +418,7 @@ impl TokenStore for Backend {
     }
 
     fn set_space(&self, settings: SpaceSettings) {
-        self.purger.set(settings);
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).purger.set(settings);
     }
 
     fn last_sequence(&self) -> u64 {

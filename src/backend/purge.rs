@@ -96,6 +96,35 @@ impl Purger {
         self.settings.store(Arc::new(settings));
     }
 
+    pub(crate) fn settings(&self) -> SpaceSettings {
+        **self.settings.load()
+    }
+
+    /// Whether somebody keeps all segments.
+    pub(crate) fn is_held(&self) -> bool {
+        self.holds.load(Ordering::Acquire) > 0
+    }
+
+    /// Does something to a segment's file, unless all are kept. Who wants them kept from now on waits for it.
+    pub(crate) fn unless_held<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
+        let _round = self.floor.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_held() { None } else { Some(act()) }
+    }
+
+    /// Whether everything before a segment is older than a delay: nothing of it is younger than that segment's first record.
+    pub(crate) fn is_older(&self, next: &SegmentInfo, delay: Duration) -> bool {
+        let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        next.since_ms > 0 && next.since_ms.saturating_add(delay) <= self.now_ms()
+    }
+
+    /// How long who has read or written so many octets beside the store's own work rests.
+    pub(crate) fn pause(&self, octets: u64) -> Duration {
+        if self.is_short() {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64(octets as f64 / self.settings.load().copy_rate.max(1) as f64)
+    }
+
     /// Keeps all segments as long as the hold lives.
     pub(crate) fn hold(&self) -> PurgeHold {
         self.holds.fetch_add(1, Ordering::AcqRel);
@@ -125,6 +154,8 @@ impl Purger {
             SegmentUse {
                 number: info.number,
                 octets: info.octets,
+                size: info.size,
+                is_compacted: info.compacted.is_some(),
                 live_entries: live.entries,
                 live_octets: live.octets,
             }
@@ -210,7 +241,7 @@ impl Purger {
 
     /// The oldest segment, if it is to go now.
     fn victim(&self) -> Option<Victim> {
-        if self.holds.load(Ordering::Acquire) > 0 {
+        if self.is_held() {
             return None;
         }
         let view = &self.shared.view;
@@ -224,20 +255,18 @@ impl Purger {
         let live = view.space.all();
         let live_here = live.get(&oldest.number).map_or(0, |live| live.octets);
         let live_all: u64 = live.values().map(|live| live.octets).sum();
+        let one = u64::from(view.log.options().segment_size);
         let used: u64 = segments.iter().map(|segment| segment.octets).sum();
         let victim = |reason| Some(Victim { info: *oldest, next: next.first_sequence, reason });
-        // Nothing of it can be younger than the first record behind it.
-        let delay = u64::try_from(settings.purge_delay.as_millis()).unwrap_or(u64::MAX);
-        let now = self.now_ms();
-        let is_old = |next: &SegmentInfo| next.since_ms > 0 && next.since_ms.saturating_add(delay) <= now;
+        let is_old = |next: &SegmentInfo| self.is_older(next, settings.purge_delay);
         let old = segments.iter().zip(segments.iter().skip(1)).take_while(|(_, next)| is_old(next));
         let old: u64 = old.map(|(segment, _)| segment.octets).sum();
         // To copy what nearly all is live gains little; it waits until it is the dead between that must go.
-        let dead_bound = live_all.saturating_add(live_all * 3 / 10).saturating_add(oldest.size);
+        let dead_bound = live_all.saturating_add(live_all * 3 / 10).saturating_add(one);
         if old > 0 && (live_here * 2 <= oldest.octets || old > dead_bound) {
             return victim(Reason::Age);
         }
-        if used <= live_all.saturating_add(live_all / 10).saturating_add(2 * oldest.size) {
+        if used <= live_all.saturating_add(live_all / 10).saturating_add(2 * one) {
             return None;
         }
         let size: u64 = segments.iter().map(|segment| segment.size).sum();
@@ -277,7 +306,7 @@ impl Purger {
                     self.ask(std::mem::take(&mut piece), false, tasks)?;
                     let copied = std::mem::take(&mut octets) as u64;
                     self.shared.counters.moved_octets.fetch_add(copied, Ordering::Relaxed);
-                    if !rest(copied) || self.holds.load(Ordering::Acquire) > 0 {
+                    if !rest(copied) || self.is_held() {
                         return Ok(false);
                     }
                 }
@@ -303,7 +332,7 @@ impl Purger {
                 "{left} entries of log segment {number} cannot be copied; it stays"
             )));
         }
-        Ok(is_safe && self.holds.load(Ordering::Acquire) == 0)
+        Ok(is_safe && !self.is_held())
     }
 
     /// The entry of a record, if this is its current version.
@@ -354,9 +383,7 @@ impl Purger {
             if self.is_short() {
                 return self.shared.unwilling().is_none();
             }
-            let rate = self.settings.load().copy_rate.max(1);
-            let wait = Duration::from_secs_f64(octets as f64 / rate as f64);
-            matches!(stops.recv_timeout(wait), Err(RecvTimeoutError::Timeout))
+            matches!(stops.recv_timeout(self.pause(octets)), Err(RecvTimeoutError::Timeout))
         };
         while matches!(stops.recv_timeout(interval), Err(RecvTimeoutError::Timeout)) {
             if let Err(error) = self.round(tasks, &rest)

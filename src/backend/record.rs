@@ -15,8 +15,9 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::StoreError;
 use super::index_store::EntryId;
-use crate::changelog::Csn;
+use crate::changelog::{ChangeRecord, Csn, Op, Origin};
 use crate::log::{Place, RecordPlace};
 
 /// Octets in front of the entry.
@@ -30,24 +31,76 @@ pub(crate) const IN_PIECES: u32 = 1 << 31;
 /// Octets of a copy's record beside the entry: the log's header, the local part, and what aligns it.
 pub(crate) const COPY_OVERHEAD: u64 = 32 + LENGTH as u64 + 4;
 
-/// The records that are no changes. They have no envelope and are never shipped. The numbers below are those of changes,
+/// The records that are no changes. Only an advance has an envelope and is shipped. Other numbers are those of changes,
 /// `1 +` the number of the envelope's op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordKind {
+    /// An [`Advance`] in the place of changes that compaction removed, and of copies between them.
+    Advance = 6,
     /// An entry copied forward: a local part with the place it was copied from, and the entry.
     Copy = 16,
     /// A [`Floor`].
     Floor = 17,
+    /// In the place of copies that compaction removed; empty.
+    Gap = 18,
 }
 
 impl RecordKind {
     /// The kind of this number, if it is no change's.
     pub(crate) const fn of(kind: u8) -> Option<Self> {
         match kind {
+            6 => Some(Self::Advance),
             16 => Some(Self::Copy),
             17 => Some(Self::Floor),
+            18 => Some(Self::Gap),
             _ => None,
         }
+    }
+}
+
+/// Changes of one origin that are not in the log any more: an envelope whose oseq is that of the first one, whose CSN that of
+/// the last one, and whose payload the oseq of the last one in 8 octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Advance {
+    pub(crate) origin: Origin,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// The greatest.
+    pub(crate) csn: Csn,
+}
+
+impl Advance {
+    /// Appends the envelope.
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
+        ChangeRecord {
+            origin: self.origin,
+            oseq: self.first,
+            csn: self.csn,
+            tag: 0,
+            uuid: None,
+            add_csn: None,
+            parent: None,
+            txid: None,
+            op: Op::Advance,
+            payload: &self.last.to_be_bytes(),
+            ext: None,
+        }
+        .encode(out);
+    }
+
+    /// Reads an envelope; none if it is another one's.
+    pub(crate) fn decode(envelope: &[u8]) -> Result<Option<Self>, StoreError> {
+        let change =
+            ChangeRecord::decode(envelope).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let last = change.payload.try_into().map(u64::from_be_bytes);
+        let (origin, first, csn) = (change.origin, change.oseq, change.csn);
+        Ok(last.ok().filter(|_| change.op == Op::Advance).map(|last| Self { origin, first, last, csn }))
+    }
+
+    /// Both, if the other goes on where this one ends.
+    pub(crate) fn join(&self, other: &Self) -> Option<Self> {
+        let goes_on = self.origin == other.origin && self.last.checked_add(1) == Some(other.first);
+        goes_on.then(|| Self { last: other.last, csn: self.csn.max(other.csn), ..*self })
     }
 }
 
@@ -174,10 +227,25 @@ mod tests {
         floor.encode(&mut out);
         assert_eq!(Floor::decode(&out), Some(floor));
         assert_eq!(Floor::decode(&out[..28]), None);
-        for kind in [RecordKind::Copy, RecordKind::Floor] {
+        for kind in [RecordKind::Advance, RecordKind::Copy, RecordKind::Floor, RecordKind::Gap] {
             assert_eq!(RecordKind::of(kind as u8), Some(kind));
         }
         assert_eq!(RecordKind::of(4), None);
+    }
+
+    #[test]
+    fn advances_are_read_and_joined() {
+        let origin = |replica| Csn::new(1, 0, replica, 1).origin().unwrap();
+        let one = Advance { origin: origin(3), first: 5, last: 1 << 40, csn: Csn::new(9, 1, 3, 1) };
+        let mut out = BytesMut::new();
+        one.encode(&mut out);
+        assert_eq!(Advance::decode(&out).unwrap(), Some(one));
+        assert!(crate::changelog::decode(&out).is_ok());
+        let next = Advance { first: one.last + 1, last: one.last + 3, csn: Csn::new(10, 0, 3, 1), ..one };
+        assert_eq!(one.join(&next), Some(Advance { first: 5, ..next }));
+        assert_eq!(next.join(&one), None);
+        assert_eq!(one.join(&Advance { origin: origin(4), ..next }), None);
+        assert!(Advance::decode(b"x").is_err());
     }
 
     #[test]

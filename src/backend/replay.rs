@@ -8,7 +8,7 @@ use super::index_store::{Batch, EntryId, Marks, Slot};
 use super::memory::IdMap;
 use super::patch::Version;
 use super::pieces;
-use super::record::{Floor, LocalPart, RecordKind};
+use super::record::{Advance, Floor, LocalPart, RecordKind};
 use super::start::Start;
 use super::view::{View, name_key};
 use crate::changelog::{ChangeRecord, Csn, CsnGenerator};
@@ -42,7 +42,19 @@ impl Replay {
         let kind = RecordKind::of(record.kind);
         let marks = &mut self.marks;
         marks.place = record.place.record;
-        self.last = record.sequence;
+        self.last = record.sequence.saturating_add(u64::from(record.covers)).saturating_sub(1);
+        if kind == Some(RecordKind::Gap) {
+            return Ok(());
+        }
+        if kind == Some(RecordKind::Advance) {
+            let range = Advance::decode(record.envelope)?.ok_or("its range is of another format")?;
+            self.csns.observe(range.csn);
+            if range.origin == self.csns.origin() {
+                marks.oseq = marks.oseq.max(range.last);
+            }
+            marks.csn = marks.csn.max(range.csn.to_bytes());
+            return Ok(());
+        }
         if kind == Some(RecordKind::Floor) {
             let floor = Floor::decode(record.local).ok_or("its floor is of another format")?;
             self.csns.observe(floor.csn);
@@ -124,6 +136,7 @@ impl Replay {
         })?;
         let orphans = orphans.into_inner();
         if orphans > 0 {
+            view.has_orphans.store(true, Ordering::Release);
             tracing::error!(orphans, "entries whose parents are lost are left out");
         }
         Ok(())

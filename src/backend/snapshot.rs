@@ -83,7 +83,8 @@ impl Backend {
                 std::thread::park_timeout(PAUSE);
                 continue;
             };
-            if RecordKind::of(record.kind) == Some(RecordKind::Floor) {
+            use RecordKind::{Advance, Floor, Gap};
+            if matches!(RecordKind::of(record.kind), Some(Advance | Floor | Gap)) {
                 continue;
             }
             let part = LocalPart::decode(&record.local)

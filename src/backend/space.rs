@@ -22,8 +22,13 @@ pub struct SpaceSettings {
     /// Free octets of the disk below which nobody writes; only deletes are taken (`ds-cfg-disk-full-threshold`); 0
     /// switches it off.
     pub disk_full: u64,
-    /// Octets a second that copying live entries forward takes at the most, unless room is short; 32 MiB by default.
+    /// Octets a second that copying live entries forward takes at the most, unless room is short, and so many again that
+    /// compaction reads and writes; 32 MiB by default.
     pub copy_rate: u64,
+    /// Whether closed segments are compacted (`ds-cfg-cts-compaction`); true by default.
+    pub compaction: bool,
+    /// How old a segment is before it is compacted (`ds-cfg-cts-compaction-delay`); an hour by default.
+    pub compaction_delay: Duration,
 }
 
 impl Default for SpaceSettings {
@@ -34,6 +39,8 @@ impl Default for SpaceSettings {
             disk_low: 0,
             disk_full: 0,
             copy_rate: 32 << 20,
+            compaction: true,
+            compaction_delay: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -75,6 +82,10 @@ pub struct SegmentUse {
     pub number: u32,
     /// Octets of its records.
     pub octets: u64,
+    /// Octets of its file.
+    pub size: u64,
+    /// Whether dead records of it have been removed.
+    pub is_compacted: bool,
     /// Entries whose current version is in it.
     pub live_entries: u64,
     /// Octets that these would take if they were copied.

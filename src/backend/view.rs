@@ -1,7 +1,7 @@
 //! What operations see: names, entries, and where they are.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -50,6 +50,8 @@ pub(crate) struct View {
     pub(crate) indexes: ArcSwap<IndexSet>,
     /// What the log grew by since the last checkpoint.
     pub(crate) growth: Growth,
+    /// Entries of the log are left out because their parents are lost.
+    pub(crate) has_orphans: AtomicBool,
     /// Where the newest version that the view shows is: segment and offset.
     newest: AtomicU64,
     containers: ArcSwap<Containers>,
@@ -78,7 +80,9 @@ impl EntryContext for Beside<'_> {
 /// What a log error means to the store's users.
 pub(crate) fn store_error(error: &LogError) -> StoreError {
     match error {
-        LogError::Damaged { .. } | LogError::Gone { .. } => StoreError::Corrupt(error.to_string()),
+        LogError::Damaged { .. } | LogError::Gone { .. } | LogError::Removed { .. } => {
+            StoreError::Corrupt(error.to_string())
+        }
         LogError::Poisoned { .. } | LogError::ReadOnly { .. } | LogError::NoSpace { .. } => {
             StoreError::Unwilling(error.to_string())
         }
@@ -105,6 +109,7 @@ impl View {
             suffixes,
             indexes: ArcSwap::default(),
             growth: Growth::default(),
+            has_orphans: AtomicBool::new(false),
             newest: AtomicU64::new(0),
             containers: ArcSwap::default(),
             changing: Mutex::new(()),

@@ -213,6 +213,8 @@ const BACKEND: &[Property] = &[
     boolean("entries-compressed", FALSE).no_effect(NOT_BUILT),
     boolean("confidentiality-enabled", FALSE).no_effect(NOT_BUILT),
     word("cts-log-sync", &["always", "group", "os"], &["group"]).restart(STORE),
+    boolean("cts-compaction", TRUE),
+    duration("cts-compaction-delay", TimeUnit::Seconds, &["1 hour"]),
     word("cts-index-store", &["memory", "sled"], &["memory"]).restart(STORE),
     duration("preload-time-limit", TimeUnit::Milliseconds, &["0 seconds"]).no_effect(BY_DESIGN),
 ];

@@ -207,6 +207,10 @@ fn backends(tree: &ConfigTree, schema: &Schema) -> Vec<BackendConfig> {
             directory: PathBuf::from(entry.first("db-directory").unwrap_or("db")),
             cache_percent: number(entry, "db-cache-percent"),
             cache_size: entry.size("db-cache-size").unwrap_or(0),
+            compaction: entry.boolean("cts-compaction"),
+            compaction_delay: entry
+                .duration("cts-compaction-delay")
+                .unwrap_or(std::time::Duration::from_secs(60 * 60)),
             disk_low_threshold: entry.size("disk-low-threshold").unwrap_or(0),
             disk_full_threshold: entry.size("disk-full-threshold").unwrap_or(0),
             indexes: indexes.filter_map(|(_, below)| index(below, schema)).collect(),

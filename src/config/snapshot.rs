@@ -191,6 +191,10 @@ pub struct BackendConfig {
     pub cache_percent: u8,
     /// Octets; 0 leaves it to the percentage.
     pub cache_size: u64,
+    /// Whether closed segments of the log are compacted (`ds-cfg-cts-compaction`).
+    pub compaction: bool,
+    /// How old they are by then (`ds-cfg-cts-compaction-delay`).
+    pub compaction_delay: Duration,
     pub disk_low_threshold: u64,
     pub disk_full_threshold: u64,
     pub indexes: Vec<IndexConfig>,

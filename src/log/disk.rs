@@ -31,6 +31,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Renames a file; durable after [`Disk::sync_dir`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
+    /// Gives a file a second name; durable after [`Disk::sync_dir`]. [`io::ErrorKind::Unsupported`] where that cannot be.
+    fn link(&self, _name: &str, _other: &str) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes a file; durable after [`Disk::sync_dir`].
     fn remove(&self, name: &str) -> io::Result<()>;
 
@@ -176,6 +181,10 @@ impl Disk for OsDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.path(from), self.path(to))
+    }
+
+    fn link(&self, name: &str, other: &str) -> io::Result<()> {
+        std::fs::hard_link(self.path(name), self.path(other))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

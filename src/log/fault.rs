@@ -274,6 +274,14 @@ impl Disk for MemDisk {
         Ok(())
     }
 
+    fn link(&self, name: &str, other: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.alive()?;
+        let index = state.find(name)?;
+        state.names.insert(other.to_owned(), index);
+        Ok(())
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
         state.alive()?;
@@ -328,7 +336,12 @@ impl DiskFile for MemFile {
             OpenMode::Read => Err(io::ErrorKind::PermissionDenied.into()),
             OpenMode::Write => {
                 state.alive()?;
+                let (used, capacity) = (state.used(), state.capacity);
                 let content = state.content(self.index)?;
+                let growth = (at + bytes.len()).saturating_sub(content.current.len()) as u64;
+                if growth > 0 && capacity.is_some_and(|capacity| used + growth > capacity) {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
                 put(&mut content.current, at, bytes);
                 content.pending.push((at, bytes.to_vec()));
                 Ok(())

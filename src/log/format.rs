@@ -14,6 +14,9 @@ pub(super) const ALIGN: usize = 8;
 /// Flag of a segment header: behind the records there may be what an earlier use of the file left.
 pub(super) const USED_BEFORE: u32 = 1;
 
+/// Flag of a segment header: the segment is compacted.
+pub(super) const COMPACTED: u32 = 2;
+
 const MAGIC: [u8; 8] = *b"ctsd-log";
 const SEGMENT_HEADER: usize = 68;
 
@@ -44,6 +47,11 @@ pub(super) enum HeaderBlock {
 
 impl SegmentHeader {
     pub(super) fn encode(&self) -> Vec<u8> {
+        self.encode_with(&[])
+    }
+
+    /// With more bytes behind it, which the checksum does not cover.
+    pub(super) fn encode_with(&self, more: &[u8]) -> Vec<u8> {
         let mut block = Vec::with_capacity(BLOCK);
         block.extend_from_slice(&MAGIC);
         block.extend_from_slice(&VERSION.to_be_bytes());
@@ -58,6 +66,7 @@ impl SegmentHeader {
         let crc = crc32c::crc32c_append(crc32c::crc32c(&block), &rest);
         block.extend_from_slice(&crc.to_be_bytes());
         block.extend_from_slice(&rest);
+        block.extend_from_slice(more);
         block.resize(BLOCK, 0);
         block
     }
@@ -180,11 +189,11 @@ fn checksum(record: &[u8]) -> Option<u32> {
     Some(crc32c::crc32c_append(crc32c::crc32c(record.get(..4)?), record.get(8..)?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     array_at(bytes, at).map(u32::from_be_bytes)
 }
 
-fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+pub(super) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 

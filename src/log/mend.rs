@@ -85,7 +85,7 @@ pub(super) fn mend(
 }
 
 pub(super) fn count(runs: &[Run]) -> u64 {
-    runs.iter().map(|run| run.offsets.len() as u64).sum()
+    runs.iter().map(|run| run.next - run.first).sum()
 }
 
 pub(super) fn remove(disk: &dyn Disk, files: &[Found]) -> Result<(), LogError> {

@@ -8,6 +8,8 @@
 //! Only [`disk`] touches the operating system.
 
 mod background;
+mod compact;
+mod compacted;
 pub mod disk;
 pub mod fault;
 mod format;
@@ -28,6 +30,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use compact::{Compaction, StandIn};
 pub use disk::{Disk, OsDisk};
 pub use group::Group;
 pub use pin::PinnedSegment;
@@ -214,6 +217,14 @@ pub enum LogError {
     Gone {
         /// Its number.
         segment: u32,
+    },
+    /// There is nothing at the place any more: compaction has removed it.
+    #[error("what was at {offset} of segment {segment} is removed")]
+    Removed {
+        /// The segment's number.
+        segment: u32,
+        /// Octets from its start.
+        offset: u32,
     },
     /// The wanted records have been purged.
     #[error("log sequence {wanted} is purged; the log starts at {first}")]

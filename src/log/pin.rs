@@ -54,8 +54,10 @@ impl Log {
         let after = last.offset.saturating_add(u32::try_from(padded(last.len as usize)).unwrap_or(u32::MAX));
         let upto = segments.iter().filter(|segment| segment.number <= last.segment);
         upto.map(|segment| {
-            // What is closed is copied as it is, with whatever is behind its records.
-            let end = if segment.number == last.segment { after.min(segment.end()) } else { segment.size };
+            // What is closed is copied as it is, with whatever is behind its records. Places in a compacted one are not
+            // those in the file; it is closed, so nothing of it is behind the last record.
+            let is_open = segment.number == last.segment && segment.compacted.is_none();
+            let end = if is_open { after.min(segment.end()) } else { segment.size };
             PinnedSegment { segment: Arc::clone(segment), end }
         })
         .collect()

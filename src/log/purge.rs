@@ -15,6 +15,28 @@ use super::stats::Counters;
 
 /// What the name of a file ends in whose segment is dropped.
 const DROPPED: &str = ".old";
+/// The same of a file that another one has replaced.
+const REPLACED: &str = ".was.old";
+/// What the name of a file ends in that is to replace another one, and before that.
+const NEW: [&str; 2] = [".new", ".new.tmp"];
+
+/// The name of a file that is no segment any more.
+#[derive(Debug)]
+pub(super) struct Leftover(String);
+
+impl Leftover {
+    fn dropped(number: u32) -> Self {
+        Self(format!("{}{DROPPED}", file_name(number)))
+    }
+
+    pub(super) fn replaced(number: u32) -> Self {
+        Self(format!("{}{REPLACED}", file_name(number)))
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+}
 
 /// One segment, for those who decide what goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +51,13 @@ pub struct SegmentInfo {
     pub size: u64,
     /// The hybrid clock (milliseconds since 1970) when its first record was appended; 0 if that is not known.
     pub since_ms: u64,
+    /// Of a compacted one: octets of the records that could be read by their places when it was compacted.
+    pub compacted: Option<u64>,
 }
 
 /// Dropped segments whose files have not been used again yet, since somebody may still read in them.
 #[derive(Debug, Default)]
-pub(super) struct Limbo(Mutex<Vec<Arc<Segment>>>);
+pub(super) struct Limbo(pub(super) Mutex<Vec<(Arc<Segment>, Leftover)>>);
 
 impl Log {
     /// The segments, oldest first. The last one is written to.
@@ -45,6 +69,7 @@ impl Log {
             octets: u64::from(segment.end()).saturating_sub(BLOCK as u64),
             size: u64::from(segment.size),
             since_ms: segment.csn.ms(),
+            compacted: segment.compacted.as_ref().map(|compacted| compacted.moved_octets),
         };
         segments.iter().map(info).collect()
     }
@@ -64,8 +89,8 @@ impl Log {
         if oldest.number != number {
             return Err(LogError::NotOldest { segment: number });
         }
-        let name = file_name(number);
-        shared.disk.rename(&name, &dropped_name(number)).map_err(LogError::io("rename", name.as_str()))?;
+        let (name, dropped) = (file_name(number), Leftover::dropped(number));
+        shared.disk.rename(&name, dropped.name()).map_err(LogError::io("rename", name.as_str()))?;
         if let Err(source) = shared.disk.sync_dir() {
             // Nobody knows which name it has.
             let error = LogError::Io { action: "sync", file: "the log's directory".to_owned(), source };
@@ -76,7 +101,7 @@ impl Log {
             let others = segments.iter().filter(|segment| segment.number != number);
             others.cloned().collect::<Vec<_>>()
         });
-        limbo.push(Arc::clone(oldest));
+        limbo.push((Arc::clone(oldest), dropped));
         Counters::add(&shared.counters.segments_dropped, 1);
         Ok(())
     }
@@ -89,13 +114,13 @@ impl Log {
         let mut limbo = shared.limbo.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = Vec::new();
         let mut answer = Ok(());
-        for mut segment in std::mem::take(&mut *limbo) {
+        for (mut segment, file) in std::mem::take(&mut *limbo) {
             // It is in no list any more, so nobody new comes.
             if answer.is_err() || Arc::get_mut(&mut segment).is_none() {
-                waiting.push(segment);
+                waiting.push((segment, file));
                 continue;
             }
-            answer = shared.recycle(segment.number, segment.size);
+            answer = shared.recycle(file.name(), segment.size);
         }
         *limbo = waiting;
         answer.map(|()| limbo.len())
@@ -113,8 +138,7 @@ impl Log {
 }
 
 impl Shared {
-    fn recycle(&self, number: u32, size: u32) -> Result<(), LogError> {
-        let name = dropped_name(number);
+    fn recycle(&self, name: &str, size: u32) -> Result<(), LogError> {
         // Those in use and those ready take turns; more than this is room for others.
         let most = 2 * self.options.spares + 2;
         let is_used = size == self.options.segment_size
@@ -123,32 +147,27 @@ impl Shared {
                 let mut aligned = AlignedBuffer::default();
                 let blocks =
                     aligned.blocks(&[&blank]).ok_or(LogError::Options("memory cannot be aligned to 4096"))?;
-                let file = self
-                    .disk
-                    .open(&name, OpenMode::WriteDurable)
-                    .map_err(LogError::io("open", name.as_str()))?;
-                file.write_at(blocks, 0).map_err(LogError::io("clear the head of", name.as_str()))?;
-                self.disk.rename(&name, &file_name(spare)).map_err(LogError::io("rename", name.as_str()))?;
+                let file =
+                    self.disk.open(name, OpenMode::WriteDurable).map_err(LogError::io("open", name))?;
+                file.write_at(blocks, 0).map_err(LogError::io("clear the head of", name))?;
+                self.disk.rename(name, &file_name(spare)).map_err(LogError::io("rename", name))?;
                 self.disk.sync_dir().map_err(LogError::io("sync", "the log's directory"))
             })?;
         if is_used {
             Counters::add(&self.counters.segments_recycled, 1);
             return Ok(());
         }
-        self.disk.remove(&name).map_err(LogError::io("remove", name.as_str()))?;
+        self.disk.remove(name).map_err(LogError::io("remove", name))?;
         self.disk.sync_dir().map_err(LogError::io("sync", "the log's directory"))
     }
 }
 
-fn dropped_name(number: u32) -> String {
-    format!("{}{DROPPED}", file_name(number))
-}
-
-/// At a start: removes what was dropped and not used again.
+/// At a start: removes what was dropped or replaced and not used again, and what has not replaced anything.
 pub(super) fn clean(disk: &dyn Disk) -> Result<(), LogError> {
     let mut is_changed = false;
     for (name, _) in disk.list().map_err(LogError::io("list", "the log's directory"))? {
-        if name.strip_suffix(DROPPED).and_then(file_number).is_some() {
+        let is_of = |suffix: &str| name.strip_suffix(suffix).and_then(file_number).is_some();
+        if is_of(DROPPED) || is_of(REPLACED) || NEW.iter().any(|suffix| is_of(suffix)) {
             disk.remove(&name).map_err(LogError::io("remove", name.as_str()))?;
             is_changed = true;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::compacted::Prefix;
 use super::format::{RECORD_HEADER, RecordHeader, padded};
 use super::segment::{Log, Segment};
 use super::{LogError, Place, RecordPlace, segment};
@@ -23,6 +24,11 @@ impl Log {
     /// As [`Log::read`], into a buffer of the place's length.
     pub fn read_into(&self, place: Place, buffer: &mut [u8]) -> Result<(), LogError> {
         let segment = self.shared.segment(place.segment).ok_or(LogError::Gone { segment: place.segment })?;
+        if let Some(compacted) = &segment.compacted {
+            let removed = LogError::Removed { segment: place.segment, offset: place.offset };
+            let at = compacted.find(place).filter(|_| buffer.len() == place.len as usize).ok_or(removed)?;
+            return fill(&segment, at, buffer);
+        }
         let is_within = place.offset.checked_add(place.len).is_some_and(|end| end <= segment.end());
         if !is_within || buffer.len() != place.len as usize {
             let what = "the place is not within the committed records";
@@ -64,6 +70,8 @@ pub struct LogRecord {
     pub kind: u8,
     /// Its sequence.
     pub sequence: u64,
+    /// How many sequences it stands for, from its own on; 1 but for what compaction put in the place of others.
+    pub covers: u32,
     /// What replication ships.
     pub envelope: Bytes,
     /// What stays on this node.
@@ -83,7 +91,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// The next record, or none if the next one is not durable yet; then ask again later.
+    /// The next record, or none if the next one is not durable yet; then ask again later. What compaction put in the place of
+    /// others may begin before the wanted sequence.
     ///
     /// [`LogError::Purged`] if the reader is too late.
     pub fn next_record(&mut self) -> Result<Option<LogRecord>, LogError> {
@@ -117,16 +126,17 @@ impl Records {
                     continue;
                 }
             };
-            let after = offset + padded(record.place.record.len as usize) as u32;
+            let after = offset + (segment.prefix() + padded(record.place.record.len as usize)) as u32;
             self.position = Some((segment, after));
-            if record.sequence < self.next {
+            let behind = record.sequence.saturating_add(u64::from(record.covers));
+            if behind <= self.next {
                 continue; // the sparse index leads before the wanted record
             }
             if record.sequence > self.next {
                 let (segment, what) = (record.place.record.segment, "a committed record is missing");
                 return Err(LogError::Damaged { segment, offset, what });
             }
-            self.next += 1;
+            self.next = behind;
             return Ok(Some(record));
         }
     }
@@ -149,18 +159,24 @@ impl Records {
 
     fn record_at(&mut self, segment: &Segment, offset: u32) -> Result<LogRecord, LogError> {
         let damaged = |what| LogError::Damaged { segment: segment.number, offset, what };
-        let head = self.bytes(segment, offset, RECORD_HEADER, true)?;
-        let header = RecordHeader::unverified(&head).ok_or(damaged("no record starts here"))?;
-        let whole = self.bytes(segment, offset, header.len as usize, false)?;
+        let prefix = segment.prefix();
+        let head = self.bytes(segment, offset, prefix + RECORD_HEADER, true)?;
+        let header = RecordHeader::unverified(head.get(prefix..).unwrap_or_default());
+        let header = header.ok_or(damaged("no record starts here"))?;
+        let mut whole = self.bytes(segment, offset, prefix + header.len as usize, false)?;
+        let moved = if prefix > 0 { Prefix::parse(&whole) } else { Some(Prefix { offset, covers: 1 }) };
+        let moved = moved.ok_or(damaged("a record's prefix is wrong"))?;
+        let whole = whole.split_off(prefix);
         if header.epoch != segment.epoch || RecordHeader::verified(&whole).is_none() {
             return Err(damaged("a record's checksum is wrong"));
         }
-        let place = record_place(segment.number, offset, header.len, header.envelope);
+        let place = record_place(segment.number, moved.offset, header.len, header.envelope);
         let body = RECORD_HEADER + header.envelope as usize;
         Ok(LogRecord {
             place,
             kind: header.kind,
             sequence: header.sequence,
+            covers: moved.covers,
             envelope: whole.slice(RECORD_HEADER..body),
             local: whole.slice(body..),
         })

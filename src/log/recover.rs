@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 
 use super::background::{Spare, Spares};
+use super::compacted::{Compacted, PREFIX, Prefix};
 use super::disk::{Disk, OpenMode};
 use super::format::{BLOCK, HeaderBlock, RecordHeader};
 use super::mend::{Good, count, mend, remove};
@@ -37,6 +38,8 @@ pub struct ReplayRecord<'a> {
     pub kind: u8,
     /// Its sequence.
     pub sequence: u64,
+    /// How many sequences it stands for, from its own on; 1 but for what compaction put in the place of others.
+    pub covers: u32,
     /// What replication ships.
     pub envelope: &'a [u8],
     /// What stays on this node.
@@ -161,9 +164,9 @@ impl Log {
             let more = recovered.damage.len() - 1;
             let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
             let _ = shared.halt.set(Halt::ReadOnly(format!("{damage}{more}").into()));
-        } else if let Some(good) = good {
+        } else if let Some(good) = good.filter(|good| good.segment.compacted.is_none()) {
             active = Some(mend(&shared, &found, &good, next, &mut recovered)?);
-        } else {
+        } else if shared.segments.load().is_empty() {
             remove(&*disk, &found)?;
         }
         let after = active.as_ref().map_or(0, |active| active.segment.number);
@@ -246,6 +249,7 @@ impl Recovery<'_> {
             let scan = Scan { data: Vec::new(), runs: Vec::new() };
             if let Judgement::Take = self.judge(index, file, &scan, 0, header.first_sequence, BLOCK)? {
                 let end = u32::try_from(file.len).unwrap_or(u32::MAX);
+                let end = file.summary.map_or(end, |summary| summary.end);
                 self.open_segment(file, header.epoch, header.first_sequence, end)?;
             }
             self.expected = self.found.get(index + 1).and_then(Found::first_sequence);
@@ -364,7 +368,22 @@ impl Recovery<'_> {
             HeaderBlock::Valid(header) => (header.size, header.csn),
             _ => (self.options.segment_size, crate::changelog::Csn::ZERO),
         };
-        let segment = Arc::new(Segment::new(file.number, epoch, size, first_sequence, csn, reader, end));
+        let compacted = match &file.summary {
+            Some(summary) => {
+                let loaded = Compacted::load(file.number, &*reader, summary)?;
+                if loaded.is_none() {
+                    let what = "the table of a compacted segment is unreadable";
+                    self.damage(file.number, summary.end, first_sequence, first_sequence, what);
+                }
+                Some(loaded.unwrap_or_default())
+            }
+            None => None,
+        };
+        let mut segment = Segment::new(file.number, epoch, size, first_sequence, csn, reader, end);
+        if let Some(compacted) = compacted {
+            segment = segment.compacted(compacted);
+        }
+        let segment = Arc::new(segment);
         self.segments.push(Arc::clone(&segment));
         Ok(segment)
     }
@@ -378,15 +397,19 @@ impl Recovery<'_> {
     ) -> Result<(), LogError> {
         for &offset in &run.offsets {
             let bytes = data.get(offset as usize..).unwrap_or_default();
-            let what = "a verified record is gone";
-            let header = RecordHeader::unverified(bytes).ok_or(LogError::Damaged {
-                segment: segment.number,
-                offset,
-                what,
-            })?;
-            segment.note(header.sequence, offset, run.offsets.first() == Some(&offset));
-            self.expected = Some(header.sequence + 1);
-            if header.sequence < self.options.replay_from {
+            let gone =
+                || LogError::Damaged { segment: segment.number, offset, what: "a verified record is gone" };
+            let (at, is_first) = (offset, run.offsets.first() == Some(&offset));
+            let (prefix, bytes) = match &segment.compacted {
+                Some(_) => (Prefix::parse(bytes).ok_or_else(gone)?, bytes.get(PREFIX..).unwrap_or_default()),
+                None => (Prefix { offset, covers: 1 }, bytes),
+            };
+            let header = RecordHeader::unverified(bytes).ok_or_else(gone)?;
+            segment.note(header.sequence, at, is_first);
+            let (offset, covers) = (prefix.offset, prefix.covers);
+            let behind = header.sequence.saturating_add(u64::from(covers));
+            self.expected = Some(behind);
+            if behind <= self.options.replay_from {
                 continue;
             }
             let place = record_place(segment.number, offset, header.len, header.envelope);
@@ -396,7 +419,7 @@ impl Recovery<'_> {
             };
             let (envelope, local) = (part(place.envelope), part(place.local));
             let sequence = header.sequence;
-            let record = ReplayRecord { place, kind: header.kind, sequence, envelope, local };
+            let record = ReplayRecord { place, kind: header.kind, sequence, covers, envelope, local };
             replay(record).map_err(|source| LogError::Replay { sequence, source })?;
             self.recovered.records += 1;
         }

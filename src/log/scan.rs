@@ -1,7 +1,8 @@
 //! Finding the records of one segment's file, whatever happened to it.
 
+use super::compacted::{self, Summary};
 use super::disk::{Disk, OpenMode};
-use super::format::{ALIGN, BLOCK, HeaderBlock, RecordHeader, padded};
+use super::format::{ALIGN, BLOCK, COMPACTED, HeaderBlock, RecordHeader, padded};
 use super::segment::file_name;
 use super::{LogError, Options};
 
@@ -11,6 +12,8 @@ pub(super) struct Run {
     pub(super) epoch: u32,
     /// The sequence of the first one; the others follow densely.
     pub(super) first: u64,
+    /// The sequence behind the last one.
+    pub(super) next: u64,
     /// Where each one is.
     pub(super) offsets: Vec<u32>,
     /// Where the last one ends.
@@ -33,6 +36,8 @@ pub(super) struct Found {
     pub(super) number: u32,
     pub(super) len: u64,
     pub(super) header: HeaderBlock,
+    /// The rest of a compacted segment's header.
+    pub(super) summary: Option<Summary>,
     /// Header and first records are zeros: filled ahead and never used.
     pub(super) is_unused: bool,
 }
@@ -54,8 +59,11 @@ impl Found {
             HeaderBlock::Valid(header) if header.number != number => HeaderBlock::Unreadable,
             header => header,
         };
+        let is_compacted = matches!(&header, HeaderBlock::Valid(header) if header.flags & COMPACTED != 0);
+        let summary = is_compacted.then(|| Summary::parse(first)).flatten();
+        let header = if is_compacted && summary.is_none() { HeaderBlock::Unreadable } else { header };
         let is_unused = header == HeaderBlock::Unused && second.iter().all(|&octet| octet == 0);
-        Ok(Self { number, len, header, is_unused })
+        Ok(Self { number, len, header, summary, is_unused })
     }
 
     /// The first sequence by the header, if that can be read.
@@ -79,7 +87,10 @@ impl Found {
             HeaderBlock::Valid(header) => Some(header.epoch),
             _ => None,
         };
-        let runs = runs(&data, epoch);
+        let runs = match (&self.summary, epoch) {
+            (Some(summary), Some(epoch)) => compacted::runs(&data, BLOCK, epoch, summary),
+            _ => runs(&data, epoch),
+        };
         Ok(Scan { data, runs })
     }
 }
@@ -88,7 +99,7 @@ fn runs(data: &[u8], epoch: Option<u32>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut at = BLOCK;
     while let Some(start) = find(data, at, epoch) {
-        let above = runs.last().map_or(0, |run| run.first + run.offsets.len() as u64);
+        let above = runs.last().map_or(0, |run| run.next);
         match run_at(data, start, epoch) {
             Some(run) if run.first >= above => {
                 at = run.end;
@@ -106,6 +117,7 @@ fn run_at(data: &[u8], start: usize, epoch: Option<u32>) -> Option<Run> {
     let mut run = Run {
         epoch: header.epoch,
         first: header.sequence,
+        next: header.sequence.saturating_add(1),
         offsets: vec![u32::try_from(start).ok()?],
         end: start + padded(header.len as usize),
         durable_claim: header.durable_claim(),
@@ -116,6 +128,7 @@ fn run_at(data: &[u8], start: usize, epoch: Option<u32>) -> Option<Run> {
             break;
         }
         last = header.sequence;
+        run.next = last.saturating_add(1);
         run.offsets.push(u32::try_from(run.end).ok()?);
         run.end += padded(header.len as usize);
         run.durable_claim = run.durable_claim.max(header.durable_claim());

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::background::SpareRoom;
+use super::compacted::{Compacted, PREFIX};
 use super::disk::{Disk, DiskFile};
 use super::group::Group;
 use super::purge::Limbo;
@@ -37,6 +38,8 @@ pub(super) struct Segment {
     /// The hybrid clock when its first record was appended; zeros if that is not known.
     pub(super) csn: Csn,
     pub(super) file: Arc<dyn DiskFile>,
+    /// Where what is left of it is, if it is compacted.
+    pub(super) compacted: Option<Compacted>,
     end: AtomicU32,
     sparse: Mutex<Vec<(u64, u32)>>,
 }
@@ -52,7 +55,18 @@ impl Segment {
         end: u32,
     ) -> Self {
         let (end, sparse) = (AtomicU32::new(end), Mutex::new(Vec::new()));
-        Self { number, epoch, size, first_sequence, csn, file, end, sparse }
+        Self { number, epoch, size, first_sequence, csn, file, compacted: None, end, sparse }
+    }
+
+    /// Makes it a compacted one. Its size and end are the file's; places in it are as they were before.
+    pub(super) fn compacted(mut self, compacted: Compacted) -> Self {
+        self.compacted = Some(compacted);
+        self
+    }
+
+    /// Octets in front of each record.
+    pub(super) const fn prefix(&self) -> usize {
+        if self.compacted.is_some() { PREFIX } else { 0 }
     }
 
     /// Where its committed records end.
@@ -115,6 +129,15 @@ impl Shared {
             longer.extend(segments.iter().cloned());
             longer.push(Arc::clone(&segment));
             longer
+        });
+    }
+
+    /// Puts a segment in the place of the one of its number.
+    pub(super) fn replace_segment(&self, segment: &Arc<Segment>) {
+        self.segments.rcu(|segments| {
+            let replaced =
+                |old: &Arc<Segment>| Arc::clone(if old.number == segment.number { segment } else { old });
+            segments.iter().map(replaced).collect::<Vec<_>>()
         });
     }
 

@@ -25,6 +25,10 @@ pub struct LogStats {
     pub segments_dropped: u64,
     /// Files of dropped segments that are used again.
     pub segments_recycled: u64,
+    /// Segments that were compacted.
+    pub segments_compacted: u64,
+    /// Octets by which these became smaller.
+    pub compacted_octets: u64,
     /// Segments in the log.
     pub segments: u64,
     /// Octets of all segments in the log up to their ends.
@@ -50,6 +54,8 @@ pub(super) struct Counters {
     pub(super) segments_begun: AtomicU64,
     pub(super) segments_dropped: AtomicU64,
     pub(super) segments_recycled: AtomicU64,
+    pub(super) segments_compacted: AtomicU64,
+    pub(super) compacted_octets: AtomicU64,
     pub(super) spares_missed: AtomicU64,
     pub(super) spares: AtomicU64,
 }
@@ -66,6 +72,8 @@ impl Counters {
             segments_begun: self.segments_begun.load(Relaxed),
             segments_dropped: self.segments_dropped.load(Relaxed),
             segments_recycled: self.segments_recycled.load(Relaxed),
+            segments_compacted: self.segments_compacted.load(Relaxed),
+            compacted_octets: self.compacted_octets.load(Relaxed),
             spares_missed: self.spares_missed.load(Relaxed),
             spares: self.spares.load(Relaxed),
             ..LogStats::default()

@@ -2,6 +2,7 @@
 //! again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod compaction;
 mod full;
 mod purge;
 mod store;

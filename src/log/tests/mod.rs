@@ -1,5 +1,6 @@
 //! The log as a whole.
 
+mod compact;
 mod faults;
 mod purge;
 
