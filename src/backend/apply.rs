@@ -2,91 +2,24 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use crossbeam::channel::{Receiver, Sender};
 
 use super::StoreError;
 use super::execute::{Effect, Extra, Moved};
+use super::inbox::Belt;
 use super::index::{IndexSet, Keys};
 use super::index_store::{Batch, EntryId, Marks, Slot};
 use super::memory::IdMap;
-use super::pipeline::{Shared, Told, Work, tell};
-use super::store::{ChangeError, Committed};
+use super::pipeline::Shared;
+use super::store::Committed;
 use super::view::View;
 use crate::log::{Place, RecordPlace};
 
-/// The applier's thread.
-pub(crate) fn apply_groups(shared: &Shared, work: &Receiver<Work>, notify: &Sender<Arc<Vec<Committed>>>) {
-    let mut applier = Applier::new(Arc::clone(&shared.view));
-    for item in work {
-        match item {
-            Work::Index(chunk) => {
-                if let Err(error) = applier.index(&chunk) {
-                    tracing::error!(%error, "an index cannot be built");
-                }
-            }
-            Work::Barrier(reached) => {
-                let _ = reached.send(());
-            }
-            Work::Look(look) => {
-                if catch_unwind(AssertUnwindSafe(|| look(&shared.view))).is_err() {
-                    tracing::error!("a look at the view panicked");
-                }
-            }
-            Work::Group { number, effects, extras, answers, asks, places } => {
-                let moved = extras.iter().filter(|extra| extra.moved.is_some()).count() as u64;
-                let applied = places.and_then(|places| applier.apply(effects, &extras, &places));
-                let listeners = shared.listeners.load();
-                if let Ok(committed) = &applied {
-                    shared.counters.changes.fetch_add(committed.len() as u64, Ordering::Relaxed);
-                    if !committed.is_empty() {
-                        for (_, listener) in listeners.iter() {
-                            if catch_unwind(AssertUnwindSafe(|| listener.applied(committed))).is_err() {
-                                tracing::error!("a listener panicked");
-                            }
-                        }
-                    }
-                } else if let Err(error) = &applied {
-                    // The records may be in the log: the view no longer tells what is there.
-                    if !matches!(error, StoreError::Unwilling(_)) {
-                        shared.poison(error.to_string());
-                    }
-                }
-                shared.applied.store(number, Ordering::Release);
-                if applied.is_ok() {
-                    shared.counters.moved.fetch_add(moved, Ordering::Relaxed);
-                }
-                for ask in asks {
-                    let shown = applied.as_ref().map(|_| shared.view.store.applied());
-                    let _ = ask.send(shown.map_err(Clone::clone));
-                }
-                for (told, done) in answers {
-                    let result = match (told, &applied) {
-                        (Told::Result(result), _) => result,
-                        (Told::Effect(number), Ok(committed)) => {
-                            committed.get(number).cloned().ok_or_else(|| {
-                                ChangeError::Store(StoreError::Corrupt("an effect is missing".into()))
-                            })
-                        }
-                        (Told::Effect(_), Err(error)) => Err(ChangeError::Store(error.clone())),
-                    };
-                    tell(done, result);
-                }
-                if let Ok(committed) = applied
-                    && !listeners.is_empty()
-                    && !committed.is_empty()
-                {
-                    let _ = notify.send(committed);
-                }
-            }
-        }
-    }
-}
+/// Groups on their way to the notifier.
+pub(crate) type Notices = Belt<Arc<Vec<Committed>>>;
 
 /// The notifier's thread.
-pub(crate) fn notify_groups(shared: &Shared, groups: &Receiver<Arc<Vec<Committed>>>) {
-    for group in groups {
+pub(crate) fn notify_groups(shared: &Shared, groups: &Notices) {
+    while let Some(group) = groups.take() {
         for committed in group.iter() {
             for (_, listener) in shared.listeners.load().iter() {
                 if catch_unwind(AssertUnwindSafe(|| listener.notify(committed))).is_err() {
@@ -134,7 +67,7 @@ impl Applier {
         effects: Vec<Effect>,
         extras: &[Extra],
         places: &[RecordPlace],
-    ) -> Result<Arc<Vec<Committed>>, StoreError> {
+    ) -> Result<Vec<Committed>, StoreError> {
         if effects.len() + extras.len() != places.len() {
             return Err(StoreError::Corrupt(format!(
                 "{} changes have {} records",
@@ -180,7 +113,7 @@ impl Applier {
             csn: effect.csn.to_bytes(),
             sequence: effect.sequence,
         });
-        Ok(Arc::new(committed.collect()))
+        Ok(committed.collect())
     }
 
     /// Keeps account of an entry's place.

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::bounded;
 
 use super::StoreError;
 use super::index::{Index, IndexSet, Keys};
 use super::index_store::EntryId;
 use super::pieces;
-use super::pipeline::{Shared, Work};
+use super::pipeline::{Sender, Shared, Work};
 
 /// Entries of a piece.
 const PIECE: usize = 256;

@@ -15,6 +15,7 @@ mod execute;
 mod explain;
 mod faulty;
 mod freeze;
+mod inbox;
 mod index;
 mod index_store;
 mod life;

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam::channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam::channel::{RecvTimeoutError, SendTimeoutError, bounded};
 
 use super::StoreError;
 use super::execute::Copied;
 use super::pieces;
-use super::pipeline::{Relocation, Shared, Task};
+use super::pipeline::{Relocation, Sender, Shared, Task};
 use super::record::{LocalPart, RecordKind};
 use super::space::{Pressure, SegmentUse, SpaceSettings};
 use super::view::store_error;

@@ -33,8 +33,6 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// The last group whose changes the view shows, or which failed.
     pub(crate) applied: AtomicU64,
-    /// Counts failures after which the sequencer starts anew from the log's end.
-    pub(crate) era: AtomicU64,
     pressure: AtomicU8,
     /// A group found no room for a segment; what takes room waits until there is some.
     pub(crate) is_starved: AtomicBool,
@@ -50,7 +48,6 @@ impl Shared {
             listeners: ArcSwap::default(),
             counters: Counters::default(),
             applied: AtomicU64::new(0),
-            era: AtomicU64::new(0),
             pressure: AtomicU8::new(0),
             is_starved: AtomicBool::new(false),
         }

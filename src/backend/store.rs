@@ -177,9 +177,13 @@ pub struct Committed {
 
 /// Somebody who wants to know of changes.
 pub trait ChangeListener: Send + Sync {
-    /// Called on the applying thread for each group, in log order, after the view shows it and before any of its changes
+    /// Called on the sequencer's thread for each group, in log order, after the view shows it and before any of its changes
     /// is acknowledged. Must be quick: compiled ACIs are kept current here.
     fn applied(&self, changes: &[Committed]);
+    /// Whether [`Self::notify`] is to be called for the changes of a group, asked when the view shows them.
+    fn wants_notices(&self) -> bool {
+        true
+    }
     /// Called on the notifying thread, each change exactly once, in log order; persistent searches are served here.
     fn notify(&self, change: &Committed);
     /// Another store is about to take the place of the one that was listened to, which takes no more changes and has told

@@ -155,6 +155,10 @@ impl ChangeListener for AccessFollower {
         self.access.applied(changes, &self.schema.current());
     }
 
+    fn wants_notices(&self) -> bool {
+        false
+    }
+
     fn notify(&self, _change: &Committed) {}
 
     fn replacing(&self, store: &dyn TokenStore) {

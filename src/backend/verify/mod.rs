@@ -11,7 +11,7 @@ mod tally;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::bounded;
 use sha2::{Digest, Sha256};
 
 use self::check::{check_entry, check_key, check_name, count_children, miscounted};
@@ -20,7 +20,7 @@ use super::StoreError;
 use super::index::Keys;
 use super::index_store::{EntryId, TreeId, Visit};
 use super::open::Backend;
-use super::pipeline::{Shared, Work};
+use super::pipeline::{Sender, Shared, Work};
 use super::store::{ChangeListener, TokenStore};
 use super::view::{View, store_error};
 use crate::log::LogError;

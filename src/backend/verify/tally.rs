@@ -80,5 +80,9 @@ impl ChangeListener for Tally {
         }
     }
 
+    fn wants_notices(&self) -> bool {
+        false
+    }
+
     fn notify(&self, _change: &Committed) {}
 }

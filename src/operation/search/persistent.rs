@@ -1,6 +1,6 @@
 //! Persistent searches: each change that concerns a listener is sent to it exactly once, in the order of the log.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -53,6 +53,10 @@ impl Registry {
 impl ChangeListener for Registry {
     fn applied(&self, _changes: &[Committed]) {}
 
+    fn wants_notices(&self) -> bool {
+        self.len() > 0
+    }
+
     fn notify(&self, change: &Committed) {
         for listener in self.listeners.load().iter() {
             listener.notify(change);
@@ -95,6 +99,8 @@ impl Listener {
         let state = Mutex::new(State::Holding(Vec::new()));
         let listener = Arc::new(Self { lens, request, since: AtomicU64::new(0), state });
         directory.persistent.add(&listener);
+        // Who looks for listeners now finds this one, or the place read next is behind what it looks for them for.
+        fence(Ordering::SeqCst);
         // Read after the listener can be notified: a change is either seen here or notified, and those seen here
         // that are notified late are known by their place in the log.
         listener.since.store(directory.store.last_sequence(), Ordering::Release);
