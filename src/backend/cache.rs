@@ -65,6 +65,8 @@ pub(crate) struct Cache {
     shards: Vec<RwLock<Shard>>,
     /// Octets a shard may hold.
     bound: usize,
+    /// Whether an entry may be in the store and not here.
+    lacks: AtomicBool,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -75,6 +77,7 @@ impl Cache {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             bound: octets / SHARDS,
+            lacks: AtomicBool::new(false),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
@@ -82,6 +85,23 @@ impl Cache {
 
     fn shard(&self, id: EntryId) -> Option<&RwLock<Shard>> {
         self.shards.get(id.0 as usize % SHARDS)
+    }
+
+    /// Whether an entry of the store may have to be read from the disk.
+    pub(crate) fn may_lack(&self) -> bool {
+        self.lacks.load(Ordering::Relaxed) && self.bound > 0
+    }
+
+    /// Told that entries are in the store that never were in the cache.
+    pub(crate) fn begins_cold(&self) {
+        self.lacks.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the cache has just this version; not counted as a use.
+    pub(crate) fn has(&self, id: EntryId, place: Place) -> bool {
+        let Some(shard) = self.shard(id) else { return false };
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        shard.at.get(&id.0).and_then(|&at| shard.lines.get(at)).is_some_and(|line| line.place == place)
     }
 
     /// The entry, if the cache has just this version.
@@ -104,12 +124,16 @@ impl Cache {
     pub(crate) fn put(&self, id: EntryId, place: Place, entry: Arc<StoredEntry>) {
         let octets = weight(&entry);
         if octets > self.bound {
+            self.begins_cold();
             return self.forget(id);
         }
         let Some(shard) = self.shard(id) else { return };
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
         shard.remove(id.0);
-        shard.make_room(self.bound - octets);
+        if shard.octets + octets > self.bound {
+            self.begins_cold();
+            shard.make_room(self.bound - octets);
+        }
         let at = shard.lines.len();
         shard.at.insert(id.0, at);
         shard.octets += octets;

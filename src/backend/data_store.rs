@@ -211,6 +211,14 @@ impl TokenStore for DataStore {
         self.current.load().get(dn)
     }
 
+    fn glance(&self, dn: &NormalizedDn) -> Result<Option<Option<Arc<StoredEntry>>>, StoreError> {
+        self.current.load().glance(dn)
+    }
+
+    fn read_beside(&self, job: Box<dyn FnOnce() + Send>) {
+        self.current.load().read_beside(job);
+    }
+
     fn deepest(&self, dn: &NormalizedDn) -> String {
         self.current.load().deepest(dn)
     }

@@ -9,9 +9,6 @@ use super::view::View;
 use crate::entry::Node;
 use crate::protocol::message::Scope;
 
-/// Children of a base entry that count as served without an index, for one-level searches.
-const SMALL_BASE: u64 = 4000;
-
 impl Plan {
     /// Whether what drives is an index or so small that none is needed; and the plan in words.
     pub(crate) fn report(&self, view: &View, query: &Query) -> PlanReport {
@@ -23,10 +20,10 @@ impl Plan {
             Scope::Subtree => "wholeSubtree",
             Scope::Subordinate => "subordinateSubtree",
         };
-        let indexed = match &self.driver {
+        let indexed = self.is_indexed;
+        match &self.driver {
             Driver::Base => {
                 let _ = write!(text, "filter={filter} scope={scope} final=[COUNT:1]");
-                true
             }
             Driver::Indexes(branches) => {
                 let _ = write!(text, "filter={filter}");
@@ -42,21 +39,18 @@ impl Plan {
                     total.is_more |= range.keys.is_more;
                 }
                 let _ = write!(text, " scope={scope} final=[COUNT:{}]", count(total));
-                true
             }
             Driver::Children | Driver::Subtree => {
                 let base = view.find(query.base.as_bytes()).ok().flatten();
                 let children =
                     base.and_then(|id| view.store.slot(id).ok().flatten()).map_or(0, |slot| slot.children);
-                let is_small = matches!(self.driver, Driver::Children) && children <= SMALL_BASE;
                 let _ = write!(text, "filter={filter}[NOT-INDEXED] scope={scope}");
-                let _ = match is_small {
+                let _ = match indexed {
                     true => write!(text, "[CHILDREN:{children}] final=[COUNT:{children}]"),
                     false => write!(text, " final=[NOT-INDEXED]"),
                 };
-                is_small
             }
-        };
+        }
         let unindexed_part = (!indexed).then(|| {
             let indexes = view.indexes.load_full();
             let mut planner = Planner { view, indexes: &indexes, given: None, choices: Vec::new() };

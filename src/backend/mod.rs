@@ -11,6 +11,7 @@ mod checkpoint;
 mod compact;
 mod data_store;
 mod dataset;
+mod door;
 mod execute;
 mod explain;
 mod faulty;
@@ -23,15 +24,18 @@ mod memory;
 mod open;
 mod overlay;
 mod packed;
+mod parked;
 mod patch;
 mod pieces;
 mod pipeline;
 mod plan;
 mod progress;
 mod purge;
+mod readers;
 mod rebuild;
 mod record;
 mod replay;
+mod sequencer;
 mod shared;
 mod sled;
 mod snapshot;
@@ -67,6 +71,6 @@ pub use verify::{Difference, VerifyReport};
 
 pub use store::{
     Candidate, Candidates, Change, ChangeError, ChangeKind, ChangeListener, Committed, Edit, EntryCheck,
-    IndexConfig, IndexType, NewEntry, ParentCheck, PlanReport, Query, Resume, StoreError, Subscription,
-    TokenStore, Verdict,
+    IndexConfig, IndexType, NewEntry, ParentCheck, PlanReport, Query, Reach, Resume, StoreError,
+    Subscription, TokenStore, Verdict,
 };

@@ -8,28 +8,21 @@ use std::time::Duration;
 use super::build::build;
 use super::checkpoint::Checkpoints;
 use super::execute::Executor;
-use super::index::{Index, IndexSet};
+use super::index::Index;
 use super::index_store::SharedStore;
 use super::life::Life;
 use super::pipeline::{Pipeline, Shared};
-use super::plan::Plan;
 use super::progress::StartProgress;
 use super::purge::Purger;
 use super::space::{Pressure, SpaceSettings};
 use super::start::{Started, start};
-use super::store::{
-    Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Resume, StoreError, Subscription,
-    TokenStore,
-};
-use super::stream::Stream;
+use super::store::{IndexConfig, StoreError};
 use super::upkeep::Upkeep;
-use super::view::parent_key;
 use crate::changelog::ReplicaId;
 use crate::clock::Clock;
 use crate::config::IndexStoreKind;
-use crate::entry::StoredEntry;
 use crate::log::{Disk, Durability, LogStats, OsDisk, Recovered};
-use crate::schema::{NormalizedDn, SchemaStore};
+use crate::schema::SchemaStore;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -38,7 +31,7 @@ pub struct BackendOptions {
     pub directory: PathBuf,
     /// Base DNs.
     pub suffixes: Vec<String>,
-    /// The indexes; later ones come by [`TokenStore::set_indexes`].
+    /// The indexes; later ones come by [`TokenStore::set_indexes`](super::TokenStore::set_indexes).
     pub indexes: Vec<IndexConfig>,
     /// When a change is acknowledged.
     pub durability: Durability,
@@ -46,7 +39,7 @@ pub struct BackendOptions {
     pub cache_bytes: usize,
     /// Octets of a log segment: a multiple of 4096; bounds the largest change.
     pub segment_bytes: u32,
-    /// When segments go and writes are refused; later [`TokenStore::set_space`].
+    /// When segments go and writes are refused; later [`TokenStore::set_space`](super::TokenStore::set_space).
     pub space: SpaceSettings,
     /// Time between rounds of the purge, 1 s by default; zero: there is no thread, only [`Backend::purge`].
     pub purge_interval: Duration,
@@ -146,7 +139,7 @@ pub struct Backend {
     dataset_id: [u8; 16],
     pub(super) replica: ReplicaId,
     pub(super) life: Life,
-    next_listener: AtomicU64,
+    pub(super) next_listener: AtomicU64,
     /// Held while the set of indexes changes; the builders' threads.
     pub(super) builders: Mutex<Vec<std::thread::JoinHandle<()>>>,
     is_closed: AtomicBool,
@@ -208,6 +201,9 @@ impl Backend {
         let newest = start.csns.last().ms();
         let replica = start.csns.origin().replica;
         let purger = Purger::new(Arc::clone(&shared), Arc::clone(&options.clock), options.space, newest);
+        if view.store.entries() > 0 {
+            view.cache.begins_cold();
+        }
         let executor = Executor::new(view, Arc::clone(&options.clock), start);
         let pipeline = Pipeline::start(Arc::clone(&shared), executor, writer)?;
         let upkeep = Upkeep::start(Arc::clone(&shared), purger, &pipeline, options.purge_interval)?;
@@ -232,7 +228,7 @@ impl Backend {
     }
 
     /// Builds indexes in the background.
-    fn build(&self, wanted: Vec<Arc<Index>>, builders: &mut Vec<std::thread::JoinHandle<()>>) {
+    pub(super) fn build(&self, wanted: Vec<Arc<Index>>, builders: &mut Vec<std::thread::JoinHandle<()>>) {
         let Some(work) = self.pipeline.work().filter(|_| !wanted.is_empty()) else { return };
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
@@ -330,125 +326,5 @@ impl Backend {
 impl Drop for Backend {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl TokenStore for Backend {
-    fn suffixes(&self) -> Vec<(String, NormalizedDn)> {
-        self.shared.view.suffixes.clone()
-    }
-
-    fn get(&self, dn: &NormalizedDn) -> Result<Option<Arc<StoredEntry>>, StoreError> {
-        let view = &self.shared.view;
-        match view.find(dn.as_bytes())? {
-            Some(id) => Ok(view.current(id)?.map(|(_, entry)| entry)),
-            None => Ok(None),
-        }
-    }
-
-    fn deepest(&self, dn: &NormalizedDn) -> String {
-        let view = &self.shared.view;
-        let mut above = dn.as_bytes();
-        while !above.is_empty() {
-            if let Ok(Some(id)) = view.find(above)
-                && let Ok(Some((_, entry))) = view.current(id)
-            {
-                return entry.dn().to_owned();
-            }
-            above = parent_key(above);
-        }
-        String::new()
-    }
-
-    fn children(&self, dn: &NormalizedDn) -> u64 {
-        let view = &self.shared.view;
-        let id = view.find(dn.as_bytes()).ok().flatten();
-        id.and_then(|id| view.store.slot(id).ok().flatten()).map_or(0, |slot| slot.children)
-    }
-
-    fn entries(&self) -> u64 {
-        self.shared.view.store.entries()
-    }
-
-    fn plan(&self, query: &Query) -> PlanReport {
-        let view = &self.shared.view;
-        match Plan::of(view, query, None) {
-            Ok(Some(plan)) => plan.report(view, query),
-            Ok(None) | Err(_) => PlanReport {
-                indexed: false,
-                unindexed_part: Some(query.filter.to_string()),
-                explanation: "the indexes cannot be read".to_owned(),
-            },
-        }
-    }
-
-    fn open(
-        &self,
-        query: &Query,
-        resume: Option<&Resume>,
-    ) -> Result<Option<Box<dyn Candidates>>, StoreError> {
-        let stream = Stream::open(&self.shared.view, query, resume)?;
-        Ok(stream.map(|stream| Box::new(stream) as Box<dyn Candidates>))
-    }
-
-    fn submit(&self, change: Change) {
-        self.pipeline.submit(change);
-    }
-
-    fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
-        let number = self.next_listener.fetch_add(1, Ordering::Relaxed);
-        self.shared.listeners.rcu(|listeners| {
-            let mut listeners = Vec::clone(listeners);
-            listeners.push((number, Arc::clone(&listener)));
-            listeners
-        });
-        let shared = Arc::downgrade(&self.shared);
-        Subscription::new(move || {
-            let Some(shared) = shared.upgrade() else { return };
-            shared.listeners.rcu(|listeners| {
-                let mut listeners = Vec::clone(listeners);
-                listeners.retain(|(one, _)| *one != number);
-                listeners
-            });
-        })
-    }
-
-    fn writable(&self, is_root: bool, is_delete: bool) -> Result<(), StoreError> {
-        self.shared.has_room(is_root, is_delete)
-    }
-
-    fn set_space(&self, settings: SpaceSettings) {
-        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).purger.set(settings);
-    }
-
-    fn last_sequence(&self) -> u64 {
-        self.shared.view.store.applied()
-    }
-
-    fn set_indexes(&self, indexes: Vec<IndexConfig>) {
-        let mut builders = self.builders.lock().unwrap_or_else(PoisonError::into_inner);
-        builders.retain(|builder| !builder.is_finished());
-        let view = &self.shared.view;
-        let before = view.indexes.load_full();
-        let set = match IndexSet::build(&indexes, &self.schema.current(), &before, &*view.store) {
-            Ok(set) => Arc::new(set),
-            Err(error) => return tracing::error!(%error, "the indexes stay as they are"),
-        };
-        view.indexes.store(Arc::clone(&set));
-        for index in &before.indexes {
-            if !set.indexes.iter().any(|one| one.tree == index.tree)
-                && let Err(error) = view.store.drop_tree(index.tree)
-            {
-                tracing::error!(%error, index = %index.name, "an index cannot be dropped");
-            }
-        }
-        let is_new =
-            |index: &Arc<super::index::Index>| !before.indexes.iter().any(|one| one.tree == index.tree);
-        let wanted: Vec<_> = set.indexes.iter().filter(|index| is_new(index)).cloned().collect();
-        self.build(wanted, &mut builders);
-    }
-
-    fn index_states(&self) -> Vec<(String, String)> {
-        self.shared.view.indexes.load().states()
     }
 }

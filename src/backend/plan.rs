@@ -10,16 +10,24 @@ use smallvec::SmallVec;
 use super::StoreError;
 use super::index::key::{after, key_of, put_start};
 use super::index::{Holds, Index, IndexSet, is_indexable};
-use super::index_store::{Estimate, TreeId};
+use super::index_store::{EntryId, Estimate, TreeId, Visit};
 use super::store::Query;
 use super::view::View;
 use crate::entry::{Key, Node, Test, TestKind, TestScope};
 use crate::protocol::message::Scope;
+use crate::schema::NormalizedDn;
 
 /// Keys that an estimate counts at the most.
 pub(super) const ESTIMATE_BOUND: u64 = 4096;
 /// Keys above which looking up other indexes beside the driver is worth it.
 const CHECKS_FROM: u64 = 8;
+
+/// Keys of an index above which the size of the scope is looked at.
+const SCAN_FROM: u64 = 64;
+/// Children of a base entry that count as served without an index, for one-level searches.
+const SMALL_BASE: u64 = 4000;
+/// Entries of a subtree that are counted to find out whether it is small.
+const SMALL_SUBTREE: u64 = 256;
 
 /// A range of index keys that drives a search, or a part of it.
 #[derive(Debug, Clone)]
@@ -80,6 +88,8 @@ pub(crate) enum Driver {
 pub(crate) struct Plan {
     pub(crate) driver: Driver,
     pub(crate) choices: Vec<u8>,
+    /// Whether an index serves, or so few entries are to be looked at that none is needed.
+    pub(crate) is_indexed: bool,
 }
 
 pub(super) struct Planner<'a> {
@@ -103,7 +113,7 @@ impl Plan {
     /// more, because an index is gone.
     pub(crate) fn of(view: &View, query: &Query, choices: Option<&[u8]>) -> Result<Option<Self>, StoreError> {
         if query.scope == Scope::Base {
-            return Ok(Some(Self { driver: Driver::Base, choices: Vec::new() }));
+            return Ok(Some(Self { driver: Driver::Base, choices: Vec::new(), is_indexed: true }));
         }
         let indexes = view.indexes.load_full();
         let mut planner = Planner {
@@ -116,6 +126,11 @@ impl Plan {
         // A scan stays a scan: an index that became ready between two pages must not change the order.
         let scans = choices.is_some_and(<[u8]>::is_empty);
         let choices_made = planner.choices;
+        let children = |most: u64| view.children_of(&query.base, query.scope, most);
+        let (is_served, keys) = served.as_ref().map_or((false, 0), |served| (true, served.keys));
+        // A small container is looked through sooner than an index that has much of what is elsewhere.
+        let is_narrow = || keys > SCAN_FROM && children(keys / 4).is_some();
+        let scans = scans || (choices.is_none() && is_served && is_narrow());
         let driver = match served {
             Some(served) if !scans => {
                 let several = served.parts.len() > 1;
@@ -125,14 +140,53 @@ impl Plan {
             }
             _ if choices.is_some_and(|choices| !choices.is_empty()) => return Ok(None),
             _ if query.scope == Scope::One => {
-                return Ok(Some(Self { driver: Driver::Children, choices: Vec::new() }));
+                let is_indexed = is_served || children(SMALL_BASE).is_some();
+                return Ok(Some(Self { driver: Driver::Children, choices: Vec::new(), is_indexed }));
             }
-            _ => return Ok(Some(Self { driver: Driver::Subtree, choices: Vec::new() })),
+            _ => {
+                let choices = Vec::new();
+                return Ok(Some(Self { driver: Driver::Subtree, choices, is_indexed: is_served }));
+            }
         };
         // Never empty for an index plan: emptiness stands for a scan.
         let mut all = vec![u8::MAX];
         all.extend(choices_made);
-        Ok(Some(Self { driver, choices: all }))
+        Ok(Some(Self { driver, choices: all, is_indexed: true }))
+    }
+}
+
+impl View {
+    /// How many entries a scope has below its base, if they are no more than `most`. Of a subtree only so many are counted
+    /// that it stays cheap.
+    fn children_of(&self, base: &NormalizedDn, scope: Scope, most: u64) -> Option<u64> {
+        let id = self.find(base.as_bytes()).ok()??;
+        let children = self.store.slot(id).ok()??.children;
+        if scope == Scope::One || children == 0 || children > most.min(SMALL_SUBTREE) {
+            return (children <= most && (scope == Scope::One || children == 0)).then_some(children);
+        }
+        let most = most.min(SMALL_SUBTREE);
+        let (mut count, mut parents) = (children, vec![id]);
+        while let Some(parent) = parents.pop() {
+            let from = parent.to_bytes();
+            let to = after(&from);
+            let mut ids = Vec::new();
+            let visit = &mut |_: &[u8], value: &[u8]| {
+                ids.extend(EntryId::from_tail(value));
+                if ids.len() as u64 > most { Visit::Stop } else { Visit::Continue }
+            };
+            self.store.range(self.names, &from, to.as_deref(), visit).ok()?;
+            for id in ids {
+                let children = self.store.slot(id).ok()?.map_or(0, |slot| slot.children);
+                count += children;
+                if count > most {
+                    return None;
+                }
+                if children > 0 {
+                    parents.push(id);
+                }
+            }
+        }
+        Some(count)
     }
 }
 

@@ -56,6 +56,27 @@ pub struct Candidate {
 pub trait Candidates: Send {
     /// Appends candidates, having looked at no more than `budget` index entries; false when none is left.
     fn next(&mut self, budget: usize, out: &mut Vec<Candidate>) -> Result<bool, StoreError>;
+
+    /// As [`Self::next`], but ends before an entry that is not in memory, so that it never waits for the disk.
+    fn next_at_hand(&mut self, budget: usize, out: &mut Vec<Candidate>) -> Result<Reach, StoreError> {
+        self.next(budget, out).map(|goes_on| if goes_on { Reach::More } else { Reach::End })
+    }
+
+    /// Whether an index (or the base entry, or so few entries that none is needed) serves: as [`PlanReport::indexed`].
+    fn is_indexed(&self) -> bool {
+        true
+    }
+}
+
+/// How far candidates came without waiting for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// As many as asked for; there may be more.
+    More,
+    /// The next one has to be read from the disk.
+    Cold,
+    /// None is left.
+    End,
 }
 
 /// How a query would be answered.
@@ -246,6 +267,14 @@ pub trait TokenStore: Send + Sync {
     fn suffixes(&self) -> Vec<(String, NormalizedDn)>;
     /// The current version of an entry.
     fn get(&self, dn: &NormalizedDn) -> Result<Option<Arc<StoredEntry>>, StoreError>;
+    /// As [`Self::get`], but none if that would wait for the disk.
+    fn glance(&self, dn: &NormalizedDn) -> Result<Option<Option<Arc<StoredEntry>>>, StoreError> {
+        self.get(dn).map(Some)
+    }
+    /// Has a thread do something that may wait for the disk, as soon as one of a few is free.
+    fn read_beside(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
     /// The deepest existing entry at or above `dn`: its DN for `matchedDN`; empty if there is none.
     fn deepest(&self, dn: &NormalizedDn) -> String;
     /// Children of an entry, in O(1).
@@ -258,7 +287,8 @@ pub trait TokenStore: Send + Sync {
     /// that is not valid (any more).
     fn open(&self, query: &Query, resume: Option<&Resume>)
     -> Result<Option<Box<dyn Candidates>>, StoreError>;
-    /// Hands a change to the sequencer. Changes submitted one after another by one thread are executed in that order.
+    /// Hands a change to the sequencer. Changes submitted one after another by one thread are executed in that order, if
+    /// they concern the same entry or one is below the other.
     /// Fails at once (and `done` is called with the failure) when too many wait.
     fn submit(&self, change: Change);
     /// Adds a listener.

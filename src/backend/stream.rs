@@ -16,7 +16,7 @@ use super::index::{IndexSet, Keys};
 use super::index_store::{EntryId, Slot, Visit};
 use super::memory::IdHasher;
 use super::plan::{Branch, Driver, KeyRange, Plan};
-use super::store::{Candidate, Candidates, Query, Resume};
+use super::store::{Candidate, Candidates, Query, Reach, Resume};
 use super::view::{Beside, View, name_key, position};
 use crate::entry::{Node, StoredEntry, Tri};
 use crate::protocol::message::Scope;
@@ -55,6 +55,9 @@ pub(crate) struct Stream {
     /// Entries given at a place of theirs among several.
     given: HashSet<u64, BuildHasherDefault<IdHasher>>,
     is_done: bool,
+    /// It is to end before an entry that is not in memory; and it did.
+    stays_at_hand: bool,
+    is_cold: bool,
 }
 
 impl Stream {
@@ -95,6 +98,8 @@ impl Stream {
             given: HashSet::default(),
             indexes: view.indexes.load_full(),
             is_done: base.is_none(),
+            stays_at_hand: false,
+            is_cold: false,
             view: Arc::clone(view),
             base,
             scope: query.scope,
@@ -171,6 +176,12 @@ impl Stream {
             }
         }
         while *budget > 0 {
+            let id = self.ahead.front().and_then(|key| split(key)).map(|(_, id)| id);
+            if let Some(id) = id
+                && self.would_wait(id)?
+            {
+                return Ok(());
+            }
             let Some(key) = self.ahead.pop_front() else { return Ok(()) };
             *budget -= 1;
             let candidate = self.candidate(number, &key)?;
@@ -262,6 +273,9 @@ impl Stream {
             return Ok(());
         }
         for (rdn, id) in found {
+            if self.would_wait(id)? {
+                return Ok(());
+            }
             *budget = budget.saturating_sub(1);
             let Position::Walk(Some(levels)) = &mut self.position else { return Ok(()) };
             if let Some((_, last)) = levels.last_mut() {
@@ -299,16 +313,49 @@ fn is_here(
     first.is_some_and(|first| is_changed || first == key)
 }
 
-impl Candidates for Stream {
-    fn next(&mut self, budget: usize, out: &mut Vec<Candidate>) -> Result<bool, StoreError> {
+impl Stream {
+    fn go_on(&mut self, budget: usize, out: &mut Vec<Candidate>) -> Result<Reach, StoreError> {
         let mut left = budget.max(1);
-        while left > 0 && !self.is_done {
+        self.is_cold = false;
+        while left > 0 && !self.is_done && !self.is_cold {
             match self.position {
                 Position::Index { .. } => self.index_piece(&mut left, out)?,
                 Position::Walk(_) => self.walk_piece(&mut left, out)?,
             }
         }
-        Ok(!self.is_done)
+        Ok(match (self.is_done, self.is_cold) {
+            (true, _) => Reach::End,
+            (false, true) => Reach::Cold,
+            (false, false) => Reach::More,
+        })
+    }
+
+    /// Whether the walk has to end before this entry, because the disk would have to be waited for.
+    fn would_wait(&mut self, id: EntryId) -> Result<bool, StoreError> {
+        if !self.stays_at_hand {
+            return Ok(false);
+        }
+        self.is_cold = match self.view.store.slot(id)? {
+            Some(slot) => !self.view.cache.has(id, slot.place),
+            None => false,
+        };
+        Ok(self.is_cold)
+    }
+}
+
+impl Candidates for Stream {
+    fn next(&mut self, budget: usize, out: &mut Vec<Candidate>) -> Result<bool, StoreError> {
+        self.stays_at_hand = false;
+        self.go_on(budget, out).map(|reach| reach != Reach::End)
+    }
+
+    fn next_at_hand(&mut self, budget: usize, out: &mut Vec<Candidate>) -> Result<Reach, StoreError> {
+        self.stays_at_hand = self.view.cache.may_lack();
+        self.go_on(budget, out)
+    }
+
+    fn is_indexed(&self) -> bool {
+        self.plan.is_indexed
     }
 }
 

@@ -45,7 +45,60 @@ pub(super) fn serve(mut exchange: Exchange) -> Served {
         exchange.finish(&LdapResult::success());
         return Served::Answered;
     }
-    match prepare(&mut exchange, &request, &search) {
+    match glance(&exchange, &search) {
+        Glance::Cold(key) => Served::Beside(Box::pin(serve_cold(exchange, key))),
+        Glance::Base(base) => serve_from(exchange, &request, &search, base),
+    }
+}
+
+/// What is known of the base before anything is waited for.
+enum Glance {
+    /// The key and the entry, if it is stored at all; an error is met again later.
+    Base(Option<(NormalizedDn, Option<Arc<StoredEntry>>)>),
+    /// The disk has to be waited for.
+    Cold(NormalizedDn),
+}
+
+fn glance(exchange: &Exchange, search: &SearchRequest<'_>) -> Glance {
+    let Ok(key) = NormalizedDn::parse(search.base, &exchange.schema) else { return Glance::Base(None) };
+    let directory = exchange.directory();
+    match place::of(directory, &key) {
+        Place::Virtual(_) => Glance::Base(None),
+        Place::Stored => match directory.store.glance(&key) {
+            Ok(Some(entry)) => Glance::Base(Some((key, entry))),
+            Ok(None) => Glance::Cold(key),
+            Err(_) => Glance::Base(None),
+        },
+    }
+}
+
+/// Serves a search whose base entry has to be read from the disk, on a thread that may wait for it.
+async fn serve_cold(exchange: Exchange, key: NormalizedDn) {
+    let store = Arc::clone(exchange.store());
+    let (sender, read) = tokio::sync::oneshot::channel();
+    let reading = Arc::clone(&store);
+    store.read_beside(Box::new(move || {
+        let entry = reading.get(&key);
+        let _ = sender.send((key, entry));
+    }));
+    let base = match read.await {
+        Ok((key, Ok(entry))) => Some((key, entry)),
+        _ => None,
+    };
+    let request = exchange.request().clone();
+    let Operation::Search(search) = request.operation() else { return };
+    if let Served::Beside(rest) = serve_from(exchange, &request, &search, base) {
+        rest.await;
+    }
+}
+
+fn serve_from(
+    mut exchange: Exchange,
+    request: &Request,
+    search: &SearchRequest<'_>,
+    base: Option<(NormalizedDn, Option<Arc<StoredEntry>>)>,
+) -> Served {
+    match prepare(&mut exchange, request, search, base) {
         Err(refusal) => {
             exchange.finish(&refusal);
             Served::Answered
@@ -119,8 +172,12 @@ fn prepare(
     exchange: &mut Exchange,
     request: &Request,
     search: &SearchRequest<'_>,
+    base: Option<(NormalizedDn, Option<Arc<StoredEntry>>)>,
 ) -> Result<Plan, LdapResult> {
-    let base = place::key(search.base, "search base", &exchange.schema)?;
+    let (base, entry) = match base {
+        Some((key, entry)) => (key, Some(entry)),
+        None => (place::key(search.base, "search base", &exchange.schema)?, None),
+    };
     let mut controls = pipeline::admit(exchange, request, &base)?;
     let schema = Arc::clone(&exchange.schema);
     let lens = Lens {
@@ -145,7 +202,10 @@ fn prepare(
             Base { entry: base, made: Some(entries) }
         }
         Place::Stored => Base {
-            entry: directory.store.get(&lens.base).map_err(|error| outcome::store_error(&error))?,
+            entry: match entry {
+                Some(entry) => entry,
+                None => directory.store.get(&lens.base).map_err(|error| outcome::store_error(&error))?,
+            },
             made: None,
         },
     };
@@ -169,7 +229,6 @@ fn prepare(
         if explain::is_wanted(search) && explain::may(&exchange.sight) {
             return Ok(Plan::Done(explain::send(exchange, &parts), Vec::new()));
         }
-        check_index(exchange, &parts)?;
         Source::store(parts)
     };
     plan(exchange, search, &mut controls, lens, source)
@@ -235,26 +294,23 @@ fn parts(store: &dyn TokenStore, lens: &Lens, is_all: bool) -> Vec<Query> {
 }
 
 /// A search that no index serves needs the privilege (features.md §6).
-fn check_index(exchange: &mut Exchange, parts: &[Query]) -> Result<(), LdapResult> {
+fn check_index(exchange: &mut Exchange, source: &mut Source) -> Result<(), LdapResult> {
     let store = Arc::clone(exchange.store());
-    for query in parts.iter().filter(|query| query.scope != Scope::Base) {
-        let report = store.plan(query);
-        if report.indexed {
-            continue;
-        }
-        let unindexed = report.unindexed_part.as_deref().unwrap_or("the filter");
-        if !exchange.sight.who.privileges.has(Privilege::UnindexedSearch) {
-            return Err(LdapResult::with(
-                ResultCode::INSUFFICIENT_ACCESS_RIGHTS,
-                format!(
-                    "the search is not indexed: no index serves {unindexed}; create one, or give the requester the \
-                     privilege unindexed-search"
-                ),
-            ));
-        }
+    let unindexed = source.unindexed(&*store).map_err(|error| outcome::store_error(&error))?;
+    let Some(query) = unindexed else { return Ok(()) };
+    if exchange.sight.who.privileges.has(Privilege::UnindexedSearch) {
         exchange.unindexed = true;
+        return Ok(());
     }
-    Ok(())
+    let report = store.plan(query);
+    let unindexed = report.unindexed_part.as_deref().unwrap_or("the filter");
+    Err(LdapResult::with(
+        ResultCode::INSUFFICIENT_ACCESS_RIGHTS,
+        format!(
+            "the search is not indexed: no index serves {unindexed}; create one, or give the requester the privilege \
+             unindexed-search"
+        ),
+    ))
 }
 
 fn bound_persistent(exchange: &Exchange) -> Result<(), LdapResult> {
@@ -269,13 +325,13 @@ fn bound_persistent(exchange: &Exchange) -> Result<(), LdapResult> {
 }
 
 fn plan(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     search: &SearchRequest<'_>,
     controls: &mut RequestControls<'_>,
     lens: Lens,
     mut source: Source,
 ) -> Result<Plan, LdapResult> {
-    let directory = exchange.directory();
+    let directory = Arc::clone(exchange.directory());
     let limits = exchange.sight.who.limits;
     let bounds = Bounds {
         size: smaller(search.size_limit, limits.size, "ds-rlim-size-limit"),
@@ -329,6 +385,7 @@ fn plan(
             return Err(LdapResult::new(ResultCode::UNWILLING_TO_PERFORM, text));
         }
     }
+    check_index(exchange, &mut source)?;
     Ok(Plan::Run(Box::new(Search {
         lens,
         source,

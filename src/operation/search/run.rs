@@ -12,6 +12,7 @@ use super::persistent::Listener;
 use super::sort::{Sorted, Sorting};
 use super::source::{Found, Source};
 use crate::access::Readable;
+use crate::backend::Reach;
 use crate::operation::answer::Exchange;
 use crate::operation::sight::Sight;
 use crate::operation::{Served, outcome};
@@ -23,6 +24,8 @@ use crate::protocol::result::{LdapResult, ResultCode};
 const FIRST_SLICE: usize = 1_000;
 /// Candidates looked at between two looks at the room of the connection.
 const SLICE: usize = 256;
+/// Candidates that are read from the disk before they are looked at.
+const COLD_SLICE: usize = 64;
 /// Octets waiting to be written above which the first slice ends early.
 const FIRST_SLICE_OCTETS: usize = 1 << 18;
 /// Candidates between two looks at the clock.
@@ -92,6 +95,8 @@ struct Progress {
 /// How far a slice came.
 enum Step {
     More,
+    /// What comes next has to be read from the disk.
+    Cold,
     Done(LdapResult),
 }
 
@@ -118,7 +123,7 @@ impl Run {
                 self.end(&result);
                 Served::Answered
             }
-            Step::More => Served::Beside(Box::pin(self.go_on())),
+            Step::More | Step::Cold => Served::Beside(Box::pin(self.go_on())),
         }
     }
 
@@ -128,11 +133,44 @@ impl Run {
             if !std::future::poll_fn(|context| connection.poll_room(context)).await {
                 return self.exchange.forget();
             }
-            if let Step::Done(result) = self.step(SLICE, false) {
-                return self.end(&result);
+            match self.step(SLICE, false) {
+                Step::Done(result) => return self.end(&result),
+                Step::More => tokio::task::yield_now().await,
+                Step::Cold => {
+                    if let Some(result) = self.read().await {
+                        return self.end(&result);
+                    }
+                }
             }
-            tokio::task::yield_now().await;
         }
+    }
+
+    /// Has the next candidates read by a thread that may wait for the disk; a result ends the search.
+    async fn read(&mut self) -> Option<LdapResult> {
+        let store = Arc::clone(self.exchange.store());
+        let schema = Arc::clone(&self.exchange.schema);
+        let empty = Source::Made { entries: Vec::new(), at: 0 };
+        let mut source = std::mem::replace(&mut self.source, empty);
+        let (sender, read) = tokio::sync::oneshot::channel();
+        let reading = Arc::clone(&store);
+        store.read_beside(Box::new(move || {
+            let mut out = Vec::with_capacity(COLD_SLICE);
+            let reach = source.next(COLD_SLICE, true, &*reading, &schema, &mut out);
+            let _ = sender.send((source, reach, out));
+        }));
+        let Ok((source, reach, out)) = read.await else {
+            return Some(LdapResult::new(
+                ResultCode::OTHER,
+                "the search failed inside the server; see its log",
+            ));
+        };
+        self.source = source;
+        self.progress.batch = out.into_iter();
+        match reach {
+            Ok(reach) => self.progress.is_exhausted = reach == Reach::End,
+            Err(error) => return Some(outcome::store_error(&error)),
+        }
+        None
     }
 
     fn end(self, result: &LdapResult) {
@@ -170,8 +208,9 @@ impl Run {
                 let batch = left.min(if self.progress.looked == 0 { 16 } else { 128 });
                 left -= batch;
                 let mut out = Vec::with_capacity(batch);
-                match self.source.next(batch, &*directory.store, &schema, &mut out) {
-                    Ok(goes_on) => self.progress.is_exhausted = !goes_on,
+                match self.source.next(batch, false, &*directory.store, &schema, &mut out) {
+                    Ok(Reach::Cold) if out.is_empty() => return Step::Cold,
+                    Ok(reach) => self.progress.is_exhausted = reach == Reach::End,
                     Err(error) => return Step::Done(outcome::store_error(&error)),
                 }
                 self.progress.batch = out.into_iter();

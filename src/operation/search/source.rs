@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::paged::Place;
-use crate::backend::{Candidate, Candidates, Query, Resume, StoreError, TokenStore};
+use crate::backend::{Candidate, Candidates, Query, Reach, Resume, StoreError, TokenStore};
 use crate::entry::StoredEntry;
+use crate::protocol::message::Scope;
 use crate::schema::{NormalizedDn, Schema};
 
 /// An entry that may match.
@@ -57,14 +58,38 @@ impl Source {
         Ok(Ok(()))
     }
 
-    /// Appends candidates, having looked at no more than about `budget` places; false when none is left.
+    /// The first search of the store that no index serves. Those that are opened for that and come first stay open.
+    pub(super) fn unindexed(&mut self, store: &dyn TokenStore) -> Result<Option<&Query>, StoreError> {
+        let Self::Store { parts, part, open } = self else { return Ok(None) };
+        for (number, query) in parts.iter().enumerate() {
+            let is_indexed = match (number == usize::from(*part), &mut *open) {
+                (true, Some(stream)) => stream.is_indexed(),
+                (is_next, open) => {
+                    let Some(stream) = store.open(query, None)? else { continue };
+                    let is_indexed = stream.is_indexed();
+                    if is_next {
+                        *open = Some(stream);
+                    }
+                    is_indexed
+                }
+            };
+            if !is_indexed && query.scope != Scope::Base {
+                return Ok(Some(query));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Appends candidates, having looked at no more than about `budget` places. `waits` says whether the disk may be waited
+    /// for.
     pub(super) fn next(
         &mut self,
         budget: usize,
+        waits: bool,
         store: &dyn TokenStore,
         schema: &Schema,
         out: &mut Vec<Found>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Reach, StoreError> {
         match self {
             Self::Made { entries, at } => {
                 let batch = entries.iter().enumerate().skip(*at).take(budget);
@@ -76,26 +101,30 @@ impl Source {
                     out.push(Found { key: key.clone(), entry: Arc::clone(entry), place });
                 }
                 *at += out.len() - before;
-                Ok(*at < entries.len())
+                Ok(if *at < entries.len() { Reach::More } else { Reach::End })
             }
             Self::Store { parts, part, open } => {
-                let Some(query) = parts.get(usize::from(*part)) else { return Ok(false) };
+                let Some(query) = parts.get(usize::from(*part)) else { return Ok(Reach::End) };
                 let mut stream = match open.take() {
                     Some(stream) => stream,
                     None => match store.open(query, None)? {
                         Some(stream) => stream,
-                        None => return Ok(false),
+                        None => return Ok(Reach::End),
                     },
                 };
                 let mut batch = Vec::new();
-                let goes_on = stream.next(budget, &mut batch)?;
+                let reach = match waits {
+                    false => stream.next_at_hand(budget, &mut batch)?,
+                    true if stream.next(budget, &mut batch)? => Reach::More,
+                    true => Reach::End,
+                };
                 out.extend(batch.into_iter().filter_map(|candidate| found(candidate, *part, schema)));
-                if goes_on {
+                if reach != Reach::End {
                     *open = Some(stream);
-                    return Ok(true);
+                    return Ok(reach);
                 }
                 *part += 1;
-                Ok(usize::from(*part) < parts.len())
+                Ok(if usize::from(*part) < parts.len() { Reach::More } else { Reach::End })
             }
         }
     }

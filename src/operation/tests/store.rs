@@ -159,6 +159,7 @@ fn changed(current: &StoredEntry, dn: &str, verdict: &crate::backend::Verdict) -
 }
 
 struct Walk {
+    is_indexed: bool,
     left: std::vec::IntoIter<(NormalizedDn, Arc<StoredEntry>)>,
 }
 
@@ -171,6 +172,10 @@ impl Candidates for Walk {
             }),
         );
         Ok(!self.left.as_slice().is_empty())
+    }
+
+    fn is_indexed(&self) -> bool {
+        self.is_indexed
     }
 }
 
@@ -230,7 +235,8 @@ impl TokenStore for MemoryStore {
             .filter(|(key, _)| resume.is_none_or(|resume| key.as_bytes() > &*resume.0) && in_scope(key))
             .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
             .collect();
-        Ok(Some(Box::new(Walk { left: left.into_iter() })))
+        let is_indexed = self.is_indexed.load(Ordering::SeqCst);
+        Ok(Some(Box::new(Walk { is_indexed, left: left.into_iter() })))
     }
 
     fn submit(&self, change: Change) {
