@@ -27,8 +27,9 @@ use crate::schema::SchemaStore;
 use crate::task::{Classes, CnTasks, Host};
 use crate::telemetry::{AccessLog, Meters};
 
-/// Octets of entries kept in memory where the configuration says nothing (`ds-cfg-db-cache-size`).
-const CACHE: usize = 256 << 20;
+/// Octets of entries kept in memory, at the least and at the most, where the configuration sets none
+/// (`ds-cfg-db-cache-size`).
+const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=512 << 20;
 /// How often the certificate files are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(60);
 
@@ -73,6 +74,24 @@ pub enum ServerError {
     Auth(#[from] crate::auth::AuthError),
 }
 
+/// Octets of entries to keep: as configured, or the percentage (`ds-cfg-db-cache-percent`) of a quarter of the machine's
+/// memory, which is what the reference's JVM takes for its heap, within [`CACHE`].
+fn cache_octets(configured: u64, percent: u8, machine: Option<u64>) -> usize {
+    let octets = match (configured, machine) {
+        (0, Some(machine)) => (machine / 400 * u64::from(percent)).clamp(*CACHE.start(), *CACHE.end()),
+        (0, None) => *CACHE.end() / 2,
+        (configured, _) => configured,
+    };
+    usize::try_from(octets).unwrap_or(usize::MAX)
+}
+
+/// The machine's memory, as far as it is known.
+fn machine_octets() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// A server: opened, then listening, then stopped.
 pub struct Server {
     house: Arc<House>,
@@ -110,7 +129,7 @@ impl Server {
                 crate::config::Durability::Os => Durability::Os,
             },
             index_store: data.index_store,
-            cache_bytes: usize::try_from(data.cache_size).ok().filter(|size| *size > 0).unwrap_or(CACHE),
+            cache_bytes: cache_octets(data.cache_size, data.cache_percent, machine_octets()),
             ..BackendOptions::new(
                 instance.resolve(&data.directory),
                 Vec::new(),
@@ -303,5 +322,20 @@ async fn watch_certificates(ports: Weak<Ports>, shutdown: CancellationToken) {
                 told(&listener, settings.reload());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_follows_the_configuration_and_then_the_machine() {
+        assert_eq!(cache_octets(1 << 20, 50, Some(1 << 40)), 1 << 20);
+        assert_eq!(cache_octets(0, 50, Some(4 << 30)) >> 20, 511);
+        assert_eq!(cache_octets(0, 10, Some(4 << 30)) >> 20, 102);
+        assert_eq!(cache_octets(0, 50, Some(1 << 40)), 512 << 20);
+        assert_eq!(cache_octets(0, 50, Some(64 << 20)), 64 << 20);
+        assert_eq!(cache_octets(0, 50, None), 256 << 20);
     }
 }
