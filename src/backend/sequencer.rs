@@ -59,7 +59,7 @@ impl Sequencer {
             for work in taken.work.drain(..) {
                 self.work(work);
             }
-            while !self.is_full() && !(self.is_logging && inbox.has_landed()) {
+            while !(self.is_full() || self.is_logging && inbox.has_landed()) {
                 let Some(task) = taken.tasks.pop_front() else { break };
                 self.take(task);
             }
