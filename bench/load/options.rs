@@ -56,6 +56,9 @@ pub(crate) struct Options {
     /// Tokens to have.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) population: u64,
+    /// The mix keeps to --population tokens: it adds when there are fewer, and deletes when there are not.
+    #[arg(long)]
+    pub(crate) steady: bool,
     /// Tokens that an earlier run with the same options loaded.
     #[arg(long, default_value_t = 0)]
     pub(crate) loaded: u64,

@@ -262,6 +262,8 @@ impl Workload {
     fn mix(&mut self) -> Next {
         let choice = self.random.below(100);
         let next = match choice {
+            0..45 | 70..90 if self.options.steady && self.tokens() < self.options.population => self.add(),
+            0..45 if self.options.steady => self.with_token(Kind::Delete),
             0..45 => self.add(),
             45..70 => self.with_token(Kind::Modify),
             70..90 => self.with_token(Kind::Delete),
