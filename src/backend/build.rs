@@ -20,7 +20,7 @@ const PIECE: usize = 256;
 
 /// Builds the indexes and says when they are ready. Ends early when the store closes or none of them is wanted any more.
 pub(crate) fn build(shared: &Shared, wanted: &[Arc<Index>], work: &Sender<Work>) {
-    match fill(shared, wanted, work, &mut |_, _| ()) {
+    match fill(shared, wanted, work, &mut |_, _| true) {
         Ok(true) => {
             for index in wanted {
                 if let Err(error) = shared.view.store.set_complete(index.tree, true) {
@@ -44,7 +44,7 @@ pub(crate) fn fill(
     shared: &Shared,
     wanted: &[Arc<Index>],
     work: &Sender<Work>,
-    tell: &mut dyn FnMut(u64, u64),
+    tell: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<bool, StoreError> {
     let view = &shared.view;
     // From here on each group feeds the new indexes: what is added later need not be visited.
@@ -78,7 +78,9 @@ pub(crate) fn fill(
             }
             done += piece.len() as u64;
             wanted.iter().for_each(|index| index.progress.set(done, total));
-            tell(done, total);
+            if !tell(done, total) {
+                return Ok(false);
+            }
         }
     }
     Ok(barrier(work))

@@ -38,14 +38,14 @@ impl Backend {
 
     /// Builds indexes anew while the old ones serve, and gives back their names. It returns when the new content is
     /// in force; [`super::TokenStore::index_states`] says how far it is meanwhile, and so does `tell`: entries done, of
-    /// how many. Memory for the new trees is taken besides the old ones'.
+    /// how many; it ends the rebuild by giving `false`. Memory for the new trees is taken besides the old ones'.
     ///
     /// Fails, and leaves the indexes as they were, for a name that means no index, while another rebuild runs, when
     /// the configuration changes the indexes meanwhile, and when the store closes.
     pub fn rebuild(
         &self,
         which: &Rebuild,
-        tell: &mut dyn FnMut(u64, u64),
+        tell: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<Vec<String>, StoreError> {
         let work = self.pipeline.work().ok_or_else(|| StoreError::Unwilling("the store is closed".into()))?;
         let pairs = self.begin(which)?;

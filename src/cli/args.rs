@@ -22,6 +22,7 @@ pub(super) const TOOLS: &[&str] = &[
     "ldapmodify",
     "ldappasswordmodify",
     "ldapsearch",
+    "manage-tasks",
     "rebuild-index",
     "restore",
     "setup",
@@ -68,6 +69,9 @@ pub(super) enum Command {
     /// Compare indexes with entries.
     #[command(name = "verify-index")]
     VerifyIndex(Box<super::verify_index::Options>),
+    /// Show the tasks of a server, and cancel them.
+    #[command(name = "manage-tasks")]
+    ManageTasks(Box<super::manage_tasks::Options>),
     /// Look after the data store.
     Backend(Box<super::verify_index::Backend>),
     /// Back up the data, the configuration and the schema.

@@ -15,6 +15,7 @@ mod ldapdelete;
 mod ldapmodify;
 mod ldappasswordmodify;
 mod ldapsearch;
+mod manage_tasks;
 mod ports;
 mod process;
 mod prompt;
@@ -161,6 +162,7 @@ fn run(command: args::Command) -> Result<ExitCode, Failure> {
         Command::Ldappasswordmodify(options) => ldappasswordmodify::run(&options),
         Command::RebuildIndex(options) => rebuild_index::run(&options),
         Command::VerifyIndex(options) => verify_index::run(&options),
+        Command::ManageTasks(options) => manage_tasks::run(&options),
         Command::Backend(options) => verify_index::backend(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),

@@ -136,8 +136,11 @@ pub(super) enum Ended {
 }
 
 /// A connection to the server: the one that the options name, or the instance's own if it runs. None if it does not.
-pub(super) fn connect(tool: &'static str, head: &Head) -> Result<Option<Client>, Failure> {
-    let (at, admin) = (&head.at, head.admin());
+pub(super) fn connect(
+    tool: &'static str,
+    at: &args::At,
+    admin: &AdminOptions,
+) -> Result<Option<Client>, Failure> {
     let connection = &admin.connection;
     if connection.hostname.is_some() || connection.port.is_some() {
         return admin.open(tool).map(Some);
@@ -155,7 +158,7 @@ pub(super) fn connect(tool: &'static str, head: &Head) -> Result<Option<Client>,
         Failure::new(format!(
             "the server of {} runs, so it does the work itself: say who asks for it, with --bindDN DN and \
              --bindPasswordFile FILE (or --bindPassword), for example\n  {tool} --bindDN 'cn=Directory Manager' \
-             --bindPasswordFile password.txt --baseDN dc=cts,dc=example,dc=com",
+             --bindPasswordFile password.txt …",
             at.instance.display()
         ))
     })
@@ -163,7 +166,7 @@ pub(super) fn connect(tool: &'static str, head: &Head) -> Result<Option<Client>,
 
 /// As [`connect`]; with the server stopped, fails if the options ask for more than doing the work here and now.
 pub(super) fn connect_for(tool: &'static str, options: &TaskOptions) -> Result<Option<Client>, Failure> {
-    let client = connect(tool, &options.head)?;
+    let client = connect(tool, &options.head.at, &options.head.admin())?;
     if client.is_none() && options.when.needs_server() {
         return Err(Failure::new(
             "the server is stopped: --start, --recurringTask, --dependency, --completionNotify and --errorNotify \

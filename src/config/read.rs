@@ -101,6 +101,9 @@ fn global(entry: &ConfigEntry, schema: &Schema) -> Global {
         default_password_policy: key_of(entry, "default-password-policy", schema),
         proxied_authorization_identity_mapper: key_of(entry, "proxied-authorization-identity-mapper", schema),
         smtp_servers: entry.owned("smtp-server"),
+        task_sender: entry.first("cts-task-sender").map(str::to_owned),
+        task_webhook: entry.first("cts-task-webhook-url").map(str::to_owned),
+        task_hook: entry.first("cts-task-hook").map(str::to_owned),
         allowed_tasks: entry.owned("allowed-task"),
         disabled_privileges: entry.owned("disabled-privilege"),
     }

@@ -66,6 +66,12 @@ pub struct Global {
     pub default_password_policy: Option<NormalizedDn>,
     pub proxied_authorization_identity_mapper: Option<NormalizedDn>,
     pub smtp_servers: Vec<String>,
+    /// Who mail about tasks comes from.
+    pub task_sender: Option<String>,
+    /// Where the end of a task is posted to.
+    pub task_webhook: Option<String>,
+    /// What is executed when a task ends.
+    pub task_hook: Option<String>,
     pub allowed_tasks: Vec<String>,
     pub disabled_privileges: Vec<String>,
 }

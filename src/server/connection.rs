@@ -261,7 +261,8 @@ impl<S: Socket> Driver<'_, S> {
         if let Phase::Draining(notice, until) = &self.phase {
             let is_answered = self.session.is_answered() && self.before.is_none();
             if is_answered || until.is_some_and(|until| Instant::now() >= until) {
-                if let Some(notice) = notice {
+                // One without an error is how a connection is ended without a word.
+                if let Some(notice) = notice.as_ref().filter(|notice| notice.code != ResultCode::SUCCESS) {
                     self.session.notify_disconnection(notice);
                 }
                 self.flush_and_close();

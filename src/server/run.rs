@@ -22,7 +22,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, ConfigStore, Instance};
 use crate::log::Durability;
 use crate::operation::{Directory, DirectoryError, Parts, VirtualBackend};
-use crate::protocol::result::{LdapResult, ResultCode};
+use crate::protocol::result::LdapResult;
 use crate::schema::SchemaStore;
 use crate::task::{Classes, CnTasks, Host};
 use crate::telemetry::{AccessLog, Meters};
@@ -296,10 +296,7 @@ impl Host for Janitor {
     }
 
     fn disconnect(&self, connection: u64, notice: Option<LdapResult>) -> bool {
-        let notice = notice.unwrap_or_else(|| {
-            LdapResult::new(ResultCode::UNAVAILABLE, "an administrator ends this connection")
-        });
-        self.table.disconnect(connection, notice)
+        self.table.disconnect(connection, notice.unwrap_or_else(LdapResult::success))
     }
 }
 

@@ -481,7 +481,8 @@ impl Observer {
         self.shared.outbox.queued()
     }
 
-    /// Ends the connection: what is in flight is answered, then this notice is written, then it closes.
+    /// Ends the connection: what is in flight is answered, then this notice is written, then it closes. A notice of
+    /// success is not written: the connection just closes.
     pub fn disconnect(&self, notice: LdapResult) {
         self.shared.disconnect(notice);
     }

@@ -92,6 +92,12 @@ impl Desk<'_> {
                 return Err(refuse(ResultCode::NAMING_VIOLATION, format!("{name} is not the one of the DN")));
             }
         }
+        for name in ["ds-task-notify-on-completion", "ds-task-notify-on-error"] {
+            for address in texts(&attributes, name) {
+                super::notice::check_address(&address)
+                    .map_err(|why| refuse(ResultCode::INVALID_ATTRIBUTE_SYNTAX, format!("{name}: {why}")))?;
+            }
+        }
         let class_name =
             text(&attributes, "ds-task-class-name").ok_or_else(|| missing("ds-task-class-name"))?;
         let class = self.classes.get(&class_name)?;

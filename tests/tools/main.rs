@@ -18,3 +18,4 @@ mod fixture;
 mod generated;
 mod guide;
 mod indexes;
+mod tasks;

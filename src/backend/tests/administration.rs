@@ -5,7 +5,7 @@ use super::super::view::name_key;
 use super::*;
 
 fn verify(backend: &Backend, indexes: Option<&[String]>) -> VerifyReport {
-    backend.verify(indexes, &mut |_, _, _| ()).unwrap()
+    backend.verify(indexes, &mut |_, _, _| true).unwrap()
 }
 
 fn texts(report: &VerifyReport) -> Vec<String> {
@@ -83,10 +83,10 @@ fn hand_made_corruption_is_found_and_named() {
     // Other indexes are not to blame.
     assert_eq!(verify(&backend, Some(&["coreTokenString01".into()])).differences, 0);
     assert_eq!(verify(&backend, Some(&["coretokenuserid.EQUALITY".into()])).differences, 1);
-    assert!(backend.verify(Some(&["cn".into()]), &mut |_, _, _| ()).is_err());
+    assert!(backend.verify(Some(&["cn".into()]), &mut |_, _, _| true).is_err());
     // Built anew it is right again.
     assert_eq!(
-        backend.rebuild(&Rebuild::Named(vec!["coreTokenUserId.equality".into()]), &mut |_, _| ()).unwrap(),
+        backend.rebuild(&Rebuild::Named(vec!["coreTokenUserId.equality".into()]), &mut |_, _| true).unwrap(),
         ["coreTokenUserId.equality"]
     );
     assert_eq!(verify(&backend, None).differences, 0);
@@ -109,7 +109,7 @@ fn hand_made_corruption_is_found_and_named() {
         (token_dn("4"), "a key leads to an entry that has no such value".to_owned()),
     ];
     assert_eq!(whats, expected.into());
-    backend.rebuild(&Rebuild::All, &mut |_, _| ()).unwrap();
+    backend.rebuild(&Rebuild::All, &mut |_, _| true).unwrap();
     assert_eq!(verify(&backend, None).differences, 0);
 }
 
@@ -180,7 +180,7 @@ fn changes_are_no_differences_and_a_rebuild_misses_none() {
         let mut stream = backend.open(&all, None).unwrap().unwrap();
         let mut out = Vec::new();
         assert!(stream.next(50, &mut out).unwrap());
-        let rebuilt = backend.rebuild(&Rebuild::All, &mut |_, _| ()).unwrap();
+        let rebuilt = backend.rebuild(&Rebuild::All, &mut |_, _| true).unwrap();
         assert!(rebuilt.len() >= 8, "{rebuilt:?}");
         while stream.next(50, &mut out).unwrap() {}
         assert_eq!(out.len(), 300);
@@ -190,7 +190,7 @@ fn changes_are_no_differences_and_a_rebuild_misses_none() {
     assert!(turns > 50);
     assert_eq!(verify(&backend, None).differences, 0);
     assert!(backend.index_states().iter().all(|(_, state)| state == "ready"), "{:?}", backend.index_states());
-    assert!(backend.rebuild(&Rebuild::Degraded, &mut |_, _| ()).unwrap().is_empty());
+    assert!(backend.rebuild(&Rebuild::Degraded, &mut |_, _| true).unwrap().is_empty());
     drop(backend);
     assert_eq!(verify(&disks.open(cts_indexes()), None).differences, 0);
 }
@@ -202,7 +202,7 @@ fn a_rebuild_gives_way_to_the_configuration() {
     let outcome = backend.rebuild(&Rebuild::All, &mut |_, _| {
         if std::mem::take(&mut is_first) {
             assert!(backend.index_states().iter().all(|(_, state)| state.starts_with("ready, rebuilding")));
-            assert!(backend.rebuild(&Rebuild::All, &mut |_, _| ()).is_err(), "one at a time");
+            assert!(backend.rebuild(&Rebuild::All, &mut |_, _| true).is_err(), "one at a time");
             backend.set_indexes(vec![index("coreTokenUserId", &[IndexType::Equality])]);
         }
     });

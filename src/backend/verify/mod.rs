@@ -94,13 +94,14 @@ impl Backend {
     /// Compares the indexes that are ready with the entries: every key of every entry is there, and every key there is an
     /// entry's; and, unless only some indexes are asked for by name (as in [`super::Rebuild::Named`]), the tree of names,
     /// the counters of children, the entries' bytes and the checksums of the log. Changes go on meanwhile and are no
-    /// differences. `tell` hears of each part how much of how much is done.
+    /// differences. `tell` hears of each part how much of how much is done, and
+    /// ends the comparison by giving `false`.
     ///
     /// Reads every entry about once for each of its keys. Fails for a name that means no index, and when the store closes.
     pub fn verify(
         &self,
         indexes: Option<&[String]>,
-        tell: &mut dyn FnMut(&str, u64, u64),
+        tell: &mut dyn FnMut(&str, u64, u64) -> bool,
     ) -> Result<VerifyReport, StoreError> {
         let work = self.pipeline.work().ok_or_else(shutting_down)?;
         let view = &self.shared.view;
@@ -151,12 +152,17 @@ struct Run<'a> {
     trees: Vec<TreeId>,
     whole: bool,
     report: VerifyReport,
-    tell: &'a mut dyn FnMut(&str, u64, u64),
+    tell: &'a mut dyn FnMut(&str, u64, u64) -> bool,
 }
 
 impl Run<'_> {
     fn goes_on(&self) -> Result<(), StoreError> {
         if self.shared.closing.load(Ordering::Acquire) { Err(shutting_down()) } else { Ok(()) }
+    }
+
+    fn tell(&mut self, what: &str, done: u64, total: u64) -> Result<(), StoreError> {
+        let goes_on = (self.tell)(what, done, total);
+        goes_on.then_some(()).ok_or_else(|| StoreError::Unwilling("the comparison was canceled".into()))
     }
 
     /// Does something on the applier's thread, between two groups.
@@ -185,7 +191,7 @@ impl Run<'_> {
                 for &id in piece {
                     self.entry(id, &mut keys)?;
                 }
-                (self.tell)("entries", self.report.entries, total);
+                self.tell("entries", self.report.entries, total)?;
             }
         }
         Ok(())
@@ -257,7 +263,7 @@ impl Run<'_> {
             }
             done += piece.len() as u64;
             self.report.keys += piece.len() as u64;
-            (self.tell)(name, done, total.max(done));
+            self.tell(name, done, total.max(done))?;
         }
     }
 
@@ -280,7 +286,7 @@ impl Run<'_> {
             }
             done += piece.len() as u64;
             self.report.keys += piece.len() as u64;
-            (self.tell)("names", done, total.max(done));
+            self.tell("names", done, total.max(done))?;
         }
     }
 
@@ -292,7 +298,7 @@ impl Run<'_> {
         while records.next_sequence() <= end {
             if self.report.records.is_multiple_of(PIECE as u64) {
                 self.goes_on()?;
-                (self.tell)("log", self.report.records, end.saturating_sub(log.stats().first_sequence) + 1);
+                self.tell("log", self.report.records, end.saturating_sub(log.stats().first_sequence) + 1)?;
             }
             match records.next_record() {
                 Ok(Some(_)) => self.report.records += 1,

@@ -55,6 +55,7 @@ impl Work for RebuildWork {
     fn run(self: Box<Self>, handle: &Handle) -> Result<Done, String> {
         let built = self.backend.current().rebuild(&self.which, &mut |done, total| {
             handle.progress("rebuilding: entries", done, total);
+            !handle.is_cancelled()
         });
         match built.map_err(|error| error.to_string())? {
             names if names.is_empty() => handle.say("rebuilt indexes=0: none needs it"),
@@ -91,6 +92,7 @@ pub(crate) fn verify(backend: &Backend, names: Option<&[String]>, handle: &Handl
         if what == "entries" {
             handle.progress("verifying: entries", done, total);
         }
+        !handle.is_cancelled()
     });
     let report = report.map_err(|error| error.to_string())?;
     for name in &report.left_out {

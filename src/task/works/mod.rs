@@ -5,6 +5,7 @@
 mod backup;
 mod indexes;
 mod server;
+mod upkeep;
 
 pub(crate) use backup::Following;
 pub(crate) use indexes::{figures, verify};
@@ -16,14 +17,10 @@ use crate::protocol::result::{LdapResult, ResultCode};
 const LATER: &[(&[&str], &str)] = &[
     (&["ImportTask"], "import comes later"),
     (&["ExportTask"], "export comes later"),
-    (&["EnterLockdownModeTask"], "the lockdown mode comes later"),
-    (&["LeaveLockdownModeTask"], "the lockdown mode comes later"),
-    (&["AddSchemaFileTask"], "adding schema files comes later"),
     (&["InitializeTask"], "it comes with replication"),
     (&["InitializeTargetTask"], "it comes with replication"),
     (&["SetGenerationIdTask"], "it comes with replication"),
     (&["ResetChangeNumberTask"], "it comes with replication"),
-    (&["PurgeConflictsHistoricalTask"], "it comes with replication"),
 ];
 
 /// The table: a new class is one more line here.
@@ -36,6 +33,11 @@ pub(super) fn classes() -> Vec<Class> {
         backup::restore(),
         server::shutdown(),
         server::disconnect(),
+        server::enter_lockdown(),
+        server::leave_lockdown(),
+        upkeep::purge(),
+        upkeep::purge_historical(),
+        upkeep::add_schema_files(),
     ];
     all.extend(LATER.iter().map(|(names, why)| {
         Class::new(names, &[], move |source| {

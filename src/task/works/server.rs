@@ -1,4 +1,4 @@
-//! The server itself: stopping it, ending a connection.
+//! The server itself: stopping it, ending a connection, the lockdown mode.
 
 use std::sync::Arc;
 
@@ -62,6 +62,40 @@ impl Work for Disconnect {
             return Err(format!("there is no connection {}", self.connection));
         }
         handle.say(format!("connection {} ends", self.connection));
+        Ok(Done::Successfully)
+    }
+}
+
+struct Lockdown {
+    context: Arc<Context>,
+    is_entered: bool,
+}
+
+/// `EnterLockdownModeTask`.
+pub(super) fn enter_lockdown() -> Class {
+    Class::new(&["EnterLockdownModeTask"], &[Privilege::ServerLockdown], |source| {
+        Ok(Box::new(Lockdown { context: Arc::clone(source.context), is_entered: true }))
+    })
+}
+
+/// `LeaveLockdownModeTask`.
+pub(super) fn leave_lockdown() -> Class {
+    Class::new(&["LeaveLockdownModeTask"], &[Privilege::ServerLockdown], |source| {
+        Ok(Box::new(Lockdown { context: Arc::clone(source.context), is_entered: false }))
+    })
+}
+
+impl Work for Lockdown {
+    fn run(self: Box<Self>, handle: &Handle) -> Result<Done, String> {
+        let directory = self.context.directory().ok_or("the server is gone")?;
+        if self.is_entered {
+            directory.lockdown.enter("a task asked for it");
+            handle.say("only administrators are served");
+        } else if directory.lockdown.leave() {
+            handle.say("everybody is served");
+        } else {
+            handle.say("the server was not in lockdown mode");
+        }
         Ok(Done::Successfully)
     }
 }
