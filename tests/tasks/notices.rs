@@ -93,6 +93,30 @@ fn a_failed_task_writes_to_whom_it_should() {
 }
 
 #[test]
+fn a_failed_backup_writes_too() {
+    let world = World::new();
+    let (port, mails) = mail_server();
+    world.configure("ds-cfg-smtp-server", &format!("127.0.0.1:{port}"));
+    let file = world.directory.path().join("a file");
+    std::fs::write(&file, "").unwrap();
+    let backups = file.join("backups");
+    let more = [
+        ("ds-recurring-task-schedule", "15 * * * *"),
+        ("ds-backup-directory-path", backups.to_str().unwrap()),
+        ("ds-task-backup-backend-id", "userRoot"),
+        ERROR,
+    ];
+    world.add_class("backup", "org.opends.server.tasks.BackupTask", &more).unwrap();
+    let id = world.ids().concat();
+    world.pass(100);
+    world.becomes(&id, "STOPPED_BY_ERROR");
+    let mail = mails.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(mail.to, ["RCPT TO:<backupadmin@example.com>"]);
+    assert!(mail.text.contains(&format!("Subject: Task {id}")) || mail.text.contains("Subject: Task backup"));
+    assert!(mail.text.contains("org.opends.server.tasks.BackupTask"), "{mail:?}");
+}
+
+#[test]
 fn what_cannot_be_told_is_logged_and_breaks_nothing() {
     let world = World::new();
     world.add("unsaid", "ok", &[COMPLETION]);

@@ -32,6 +32,28 @@ fn it_fires_at_its_minute() {
 }
 
 #[test]
+fn a_backup_fires_at_its_minute() {
+    let world = World::new();
+    let backups = world.directory.path().join("backups");
+    let more = [
+        ("ds-recurring-task-schedule", "15 * * * *"),
+        ("ds-backup-directory-path", backups.to_str().unwrap()),
+        ("ds-task-backup-backend-id", "userRoot"),
+    ];
+    world.add_class("backup", "org.opends.server.tasks.BackupTask", &more).unwrap();
+    let made = || std::fs::read_dir(&backups).map_or(0, Iterator::count);
+    for round in 0..2 {
+        let waits = world.ids().into_iter().find(|id| world.state(id) == "WAITING_ON_START_TIME").unwrap();
+        world.pass(if round == 0 { 99 } else { 3599 });
+        assert_eq!(world.state(&waits), "WAITING_ON_START_TIME");
+        let before = made();
+        world.pass(1);
+        world.becomes(&waits, "COMPLETED_SUCCESSFULLY");
+        assert!(made() > before, "{:?}", world.log(&waits));
+    }
+}
+
+#[test]
 fn a_slot_while_the_server_is_down_is_missed_and_told() {
     let mut world = World::new();
     world.add("hourly", "ok", &[("ds-recurring-task-schedule", "15 * * * *")]);

@@ -240,3 +240,45 @@ fn misplaced_quotation_marks_are_named() {
     );
     assert!(marked.err.contains("@DB_NAME@"), "{marked:?}");
 }
+
+#[test]
+fn the_guides_recurring_backup_is_scheduled() {
+    let server = Server::started(&[]);
+    let directory = server.instance().join("bak/guide");
+    let block = r#"./backup \
+ --port 4444 \
+ --bindDN "cn="Directory Manager" \
+ --bindPassword password \
+ --backendID ctsData \
+ --backupDirectory /path/to/opendj/backup \
+ --recurringTask "x * * * *" \
+ --completionNotify backupadmin@example.com \
+ --errorNotify backupadmin@example.com"#;
+    // With its odd number of quotation marks no shell takes it.
+    assert_ne!(server.shell(block).code, 0);
+    let block = block.replace("\"cn=\"Directory", "\"cn=Directory");
+    // ctsData, the path and x stand for what the reader has.
+    let refused = server.shell(&block).refused(53);
+    assert!(refused.contains("ctsData") && refused.contains("userRoot"), "{refused}");
+    let block = block.replace("ctsData", "userRoot");
+    let refused = server.shell(&block).refused(19);
+    assert!(refused.contains("the minute \"x\" is none of *, */n"), "{refused}");
+    let block = block.replace("\"x ", "\"15 ").replace("/path/to/opendj/backup", directory.to_str().unwrap());
+    let said = server.shell(&block).ok();
+    let id = said.split_whitespace().nth(3).unwrap();
+    assert_eq!(said, format!("Recurring Backup task {id} scheduled successfully\n"));
+    let dn = format!("ds-recurring-task-id={id},cn=Recurring Tasks,cn=Tasks");
+    for (attribute, wanted) in [
+        ("ds-task-state", "RECURRING"),
+        ("ds-task-class-name", "org.opends.server.tasks.BackupTask"),
+        ("ds-recurring-task-schedule", "15 * * * *"),
+        ("ds-task-backup-backend-id", "userRoot"),
+        ("ds-task-notify-on-completion", "backupadmin@example.com"),
+        ("ds-task-notify-on-error", "backupadmin@example.com"),
+    ] {
+        assert_eq!(server.values(&dn, attribute), [wanted]);
+    }
+    let waits =
+        server.look("cn=Scheduled Tasks,cn=Tasks", "one", "(ds-task-state=WAITING_ON_START_TIME)", &["dn"]);
+    assert!(waits.ok().contains(&format!("dn: ds-task-id={id}-")));
+}

@@ -196,6 +196,17 @@ fn changes_are_no_differences_and_a_rebuild_misses_none() {
 }
 
 #[test]
+fn rebuilds_and_comparisons_can_be_given_up() {
+    let (_, backend) = filled(600);
+    let before = backend.index_states();
+    assert!(backend.rebuild(&Rebuild::All, &mut |_, _| false).is_err());
+    assert_eq!(backend.index_states(), before);
+    assert!(backend.verify(None, &mut |_, _, _| false).is_err());
+    assert!(!backend.rebuild(&Rebuild::All, &mut |_, _| true).unwrap().is_empty());
+    assert_eq!(verify(&backend, None).differences, 0);
+}
+
+#[test]
 fn a_rebuild_gives_way_to_the_configuration() {
     let (_, backend) = filled(600);
     let mut is_first = true;
@@ -205,6 +216,7 @@ fn a_rebuild_gives_way_to_the_configuration() {
             assert!(backend.rebuild(&Rebuild::All, &mut |_, _| true).is_err(), "one at a time");
             backend.set_indexes(vec![index("coreTokenUserId", &[IndexType::Equality])]);
         }
+        true
     });
     assert!(matches!(outcome, Err(StoreError::Unwilling(_))), "{outcome:?}");
     assert_eq!(backend.index_states(), [("coreTokenUserId.equality".to_owned(), "ready".to_owned())]);
