@@ -1,6 +1,6 @@
-//! What `src/manual/rfc.md` names is there.
+//! What `src/manual/rfc.md` and `src/manual/coming-from-opendj.md` name is there.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -82,4 +82,36 @@ fn the_map_of_specifications_names_what_exists() {
     }
     assert!(rows > 50, "the test reads hardly any row: it no longer fits the map");
     assert!(faults.is_empty(), "{}", faults.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn the_page_for_who_comes_from_opendj_names_what_exists() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("src/manual/coming-from-opendj.md")).unwrap();
+    let (mut faults, mut tools, mut properties) = (Vec::new(), 0, 0);
+    let commands = page.split("## ").find(|part| part.starts_with("Commands")).unwrap();
+    for row in commands.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [tool, what, _] = cells.as_slice() else { panic!("not three cells: {row}") };
+        let tool = quoted(tool).next().unwrap();
+        tools += 1;
+        let helps = std::process::Command::new(env!("CARGO_BIN_EXE_ctsd")).args([tool, "--help"]).output().unwrap();
+        match *what {
+            "same" | "differs" if !helps.status.success() => faults.push(format!("there is no tool {tool}")),
+            "same" | "differs" | "absent" => {}
+            other => faults.push(format!("{tool} is neither same, differs nor absent: {other}")),
+        }
+    }
+    for line in page.lines().filter(|line| line.starts_with('|')) {
+        let named = quoted(line).filter_map(|text| text.split_once(": "));
+        for (class, name) in named.filter(|(class, _)| class.starts_with("ds-cfg-")) {
+            properties += 1;
+            let component = ctsd::config::components::component(class);
+            if !component.is_some_and(|one| one.properties.iter().any(|property| property.name == name)) {
+                faults.push(format!("{class} has no property {name}"));
+            }
+        }
+    }
+    assert!(tools > 15 && properties > 10, "the test reads hardly any row: {tools}, {properties}");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -9,6 +9,7 @@ mod cn_config;
 mod cn_monitor;
 mod cn_schema;
 mod monitor_entries;
+mod monitor_service;
 mod root_dse;
 #[cfg(test)]
 mod tests;

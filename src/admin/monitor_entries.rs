@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::cn_monitor::{CnMonitor, ConnectionReport};
+use super::monitor_service;
 use crate::backend::BackendStats;
 use crate::config::{BackendConfig, Listener, ListenerKind, Writability};
 use crate::entry::{EntryBuilder, StoredEntry};
 use crate::operation::{Directory, made};
-use crate::protocol::message::OperationKind;
-use crate::protocol::result::ResultCode;
 use crate::schema::{NormalizedDn, Schema};
-use crate::telemetry::{ProcessReport, Totals, disk_space, host};
+use crate::telemetry::{Totals, disk_space};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -22,17 +21,17 @@ struct Report {
 }
 
 /// One entry being put together.
-struct Item<'a> {
+pub(super) struct Item<'a> {
     schema: &'a Schema,
-    builder: EntryBuilder,
+    pub(super) builder: EntryBuilder,
 }
 
 impl Item<'_> {
-    fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         self.builder.put(name, value, self.schema);
     }
 
-    fn number(&mut self, name: &str, value: u64) {
+    pub(super) fn number(&mut self, name: &str, value: u64) {
         self.builder.put(name, value.to_string(), self.schema);
     }
 }
@@ -86,7 +85,9 @@ impl CnMonitor {
         }
         for (name, totals) in &totals {
             let class = "ds-connectionhandler-statistics-monitor-entry";
-            report.entry(Some(&format!("{name} Statistics")), class, |item| statistics(item, totals));
+            report.entry(Some(&format!("{name} Statistics")), class, |item| {
+                monitor_service::statistics(item, totals)
+            });
         }
         let connections = sources.connections.as_ref().map(|connections| connections.list());
         let connections = connections.unwrap_or_default();
@@ -104,37 +105,20 @@ impl CnMonitor {
         }
         let stats = sources.store.as_ref().map(|store| store.current().stats());
         report.entry(Some("Work Queue"), "ds-monitor-entry", |item| {
-            let sum = |pick: fn(&Totals) -> u64| totals.iter().map(|(_, totals)| pick(totals)).sum();
-            item.number("maxWorkQueueCapacity", config.administration.work_queue_capacity as u64);
-            item.number("currentRequestBacklog", stats.as_ref().map_or(0, |stats| stats.waiting));
-            item.number("requestsSubmitted", sum(Totals::initiated));
-            item.number(
-                "requestsInProgress",
-                sum(|totals| totals.initiated().saturating_sub(totals.completed())),
-            );
-            item.number("requestsRejectedDueToQueueFull", sum(busy));
+            let waiting = stats.as_ref().map_or(0, |stats| stats.waiting);
+            monitor_service::work_queue(item, &totals, config.administration.work_queue_capacity, waiting);
             if let Some(log) = &sources.access_log {
                 item.number("accessLogLinesDropped", log.dropped());
                 item.number("accessLogLinesFailed", log.failed());
             }
         });
+        if let Some(log) = &sources.access_log {
+            report.entry(Some("Log Publishers"), "ds-monitor-entry", |item| {
+                log.reports().iter().for_each(|one| monitor_service::log(item, one));
+            });
+        }
         report.entry(Some("System Information"), "ds-monitor-entry", |item| {
-            let process = ProcessReport::now();
-            item.number("availableCPUs", process.processors);
-            item.number("residentMemory", process.resident);
-            item.number("peakResidentMemory", process.peak_resident);
-            item.number("dataMemory", process.own_data);
-            item.number("swappedMemory", process.swapped);
-            item.number("threads", process.threads);
-            item.number("openFiles", process.open_files);
-            item.number("processId", process.id);
-            let (name, release) = host();
-            item.text("systemName", &name);
-            item.text("operatingSystem", std::env::consts::OS);
-            item.text("operatingSystemVersion", &release);
-            item.text("architecture", std::env::consts::ARCH);
-            item.text("workingDirectory", &sources.config.instance().root().display().to_string());
-            item.text("instancePath", &sources.config.instance().root().display().to_string());
+            monitor_service::system(item, sources.config.instance().root());
         });
         if let (Some(stats), Some(backend)) = (&stats, config.data()) {
             report.entry(Some(&format!("{} Storage", backend.id)), "ds-monitor-entry", |item| {
@@ -207,6 +191,9 @@ impl CnMonitor {
                 item.text("need-reindex", &name);
             }
         }
+        for (kind, count) in directory.store.value_counts("coreTokenType").unwrap_or_default() {
+            item.text("ds-cts-token-count", &format!("{kind} {count}"));
+        }
     }
 }
 
@@ -243,12 +230,6 @@ fn connection_text(one: &ConnectionReport) -> String {
         one.in_progress,
         one.persistent_searches
     )
-}
-
-/// Requests that were refused because too much waited.
-fn busy(totals: &Totals) -> u64 {
-    let codes = totals.operations.iter().flat_map(|operation| &operation.codes);
-    codes.filter(|(code, _)| *code == ResultCode::BUSY).map(|(_, count)| count).sum()
 }
 
 /// What the data store counts.
@@ -295,55 +276,4 @@ fn up_time(ms: u64) -> String {
         seconds / 60 % 60,
         seconds % 60
     )
-}
-
-/// The words for an operation: in `…Requests`, and in `ds-mon-…-operations-total-count`.
-const fn words(kind: OperationKind) -> (&'static str, &'static str) {
-    match kind {
-        OperationKind::Abandon => ("abandon", "abandon"),
-        OperationKind::Add => ("add", "add"),
-        OperationKind::Bind => ("bind", "bind"),
-        OperationKind::Compare => ("compare", "compare"),
-        OperationKind::Delete => ("delete", "delete"),
-        OperationKind::Extended => ("extended", "extended"),
-        OperationKind::Modify => ("modify", "mod"),
-        OperationKind::ModifyDn => ("modifyDN", "moddn"),
-        OperationKind::Search => ("search", "search"),
-        OperationKind::Unbind => ("unbind", "unbind"),
-    }
-}
-
-fn statistics(item: &mut Item<'_>, totals: &Totals) {
-    item.number("bytesRead", totals.bytes_read);
-    item.number("bytesWritten", totals.bytes_written);
-    item.number("ldapMessagesRead", totals.messages_read);
-    item.number("ldapMessagesWritten", totals.messages_written);
-    item.number("operationsInitiated", totals.initiated());
-    item.number("operationsCompleted", totals.completed());
-    item.number("connectionsEstablished", totals.total_connections);
-    item.number("connectionsClosed", totals.total_connections.saturating_sub(totals.current_connections));
-    item.number("searchResultEntries", totals.entries);
-    item.number("searchResultsDone", 0);
-    item.number("persistentSearches", totals.persistent_searches);
-    item.number("persistentSearchNotifications", totals.notifications);
-    item.number("unindexedSearches", totals.unindexed_searches);
-    for operation in &totals.operations {
-        let (word, short) = words(operation.kind);
-        item.number(&format!("{word}Requests"), operation.requests);
-        match operation.kind {
-            OperationKind::Abandon => item.number("operationsAbandoned", operation.requests),
-            OperationKind::Unbind => {}
-            OperationKind::Search => {
-                item.builder.remove("searchResultsDone");
-                item.number("searchResultsDone", operation.responses);
-            }
-            _ => item.number(&format!("{word}Responses"), operation.responses),
-        }
-        item.number(&format!("ds-mon-{short}-operations-total-count"), operation.responses);
-        let ms = u64::try_from(operation.total_time.as_millis()).unwrap_or(u64::MAX);
-        item.number(&format!("ds-mon-resident-time-{short}-operations-total-time"), ms);
-        for (code, count) in &operation.codes {
-            item.text("ds-cts-result-count", &format!("{word} {} {count}", code.0));
-        }
-    }
 }

@@ -383,8 +383,14 @@ fn monitor_entries_have_the_names_scripts_read() {
     assert_eq!(values(handler, "ds-connectionhandler-listener"), ["0.0.0.0:1389"]);
     assert_eq!(values(handler, "ds-connectionhandler-protocol"), ["LDAP"]);
     assert!(!values(entry("cn=System Information,cn=monitor"), "peakResidentMemory").is_empty());
+    assert_eq!(values(statistics, "ds-mon-add-operations-p99-time"), ["5000"]);
     for (key, entry) in &entries {
         assert_eq!(*key, NormalizedDn::parse(entry.dn(), &bench.snapshot()).unwrap());
+        // What the schema does not know cannot be asked for by name.
+        for attribute in crate::entry::encoded_attributes(entry.user_list()) {
+            let name = std::str::from_utf8(attribute.description).unwrap();
+            assert!(bench.snapshot().attribute(name).is_some(), "{name} of {}", entry.dn());
+        }
     }
 }
 

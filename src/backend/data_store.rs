@@ -284,4 +284,8 @@ impl TokenStore for DataStore {
     fn index_states(&self) -> Vec<(String, String)> {
         self.current.load().index_states()
     }
+
+    fn value_counts(&self, attribute: &str) -> Option<Vec<(String, u64)>> {
+        self.current.load().value_counts(attribute)
+    }
 }

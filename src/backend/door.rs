@@ -149,4 +149,8 @@ impl TokenStore for Backend {
     fn index_states(&self) -> Vec<(String, String)> {
         self.shared.view.indexes.load().states()
     }
+
+    fn value_counts(&self, attribute: &str) -> Option<Vec<(String, u64)>> {
+        self.shared.view.value_counts(attribute)
+    }
 }

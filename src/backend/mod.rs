@@ -9,6 +9,7 @@ mod bulk;
 mod cache;
 mod checkpoint;
 mod compact;
+mod counts;
 mod data_store;
 mod dataset;
 mod door;

@@ -314,4 +314,9 @@ pub trait TokenStore: Send + Sync {
     }
     /// Name and state (`ready`, or how far the build is) of each index.
     fn index_states(&self) -> Vec<(String, String)>;
+    /// How many entries have each value of an attribute of few values (canonical name), by its index; none without one.
+    fn value_counts(&self, attribute: &str) -> Option<Vec<(String, u64)>> {
+        let _ = attribute;
+        None
+    }
 }

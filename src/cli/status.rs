@@ -143,7 +143,18 @@ fn quoted(text: &str) -> String {
 /// Counters at a moment, for rates.
 struct Sample {
     at: Duration,
-    counts: Vec<(&'static str, u64, u64)>,
+    counts: Vec<Count>,
+}
+
+/// One operation's.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    word: &'static str,
+    done: u64,
+    /// Milliseconds that they took in all.
+    time: u64,
+    /// Microseconds: half, 99 of 100, and all of them took no longer.
+    latencies: [u64; 3],
 }
 
 /// Operations whose rates are shown, as `cn=monitor` names them.
@@ -274,12 +285,17 @@ fn ask(
             report.line("Base DN", base.clone());
         }
         report.line("Entries", backend.first("ds-backend-entry-count").unwrap_or("-"));
+        for count in backend.values("ds-cts-token-count") {
+            let (kind, count) = count.rsplit_once(' ').unwrap_or((count, "-"));
+            report.line(&format!("Tokens {kind}"), count);
+        }
         report.line("Writability", backend.first("ds-backend-writability-mode").unwrap_or("-"));
         let waiting = backend.values("need-reindex");
         if !waiting.is_empty() {
             report.line("Indexes being built", waiting.join(", "));
         }
     }
+    waiting(report, &entries);
     let sample = sample(&entries, clock);
     operations(report, &sample, before);
     Ok(sample)
@@ -288,30 +304,52 @@ fn ask(
 fn sample(entries: &[PlainEntry], clock: &SystemClock) -> Sample {
     let sum = |name: &str| entries.iter().map(|entry| number(entry, name)).sum::<u64>();
     let counts = OPERATIONS.iter().map(|(word, short)| {
-        let count = sum(&format!("ds-mon-{short}-operations-total-count"));
-        (*word, count, sum(&format!("ds-mon-resident-time-{short}-operations-total-time")))
+        let total = format!("ds-mon-{short}-operations-total-count");
+        // Percentiles of several listeners do not add up: the busiest one's are shown.
+        let busiest = entries.iter().max_by_key(|entry| number(entry, &total));
+        let latency = |which: &str| {
+            busiest.map_or(0, |entry| number(entry, &format!("ds-mon-{short}-operations-{which}-time")))
+        };
+        Count {
+            word,
+            done: sum(&total),
+            time: sum(&format!("ds-mon-resident-time-{short}-operations-total-time")),
+            latencies: ["p50", "p99", "max"].map(latency),
+        }
     });
     Sample { at: clock.monotonic(), counts: counts.collect() }
 }
 
-/// Totals, or rates and mean times since the last look.
+/// Totals, or rates and mean times since the last look; latencies since the start.
 fn operations(report: &mut Report, now: &Sample, before: Option<&Sample>) {
     report.section("Operations");
-    for (index, (word, count, time)) in now.counts.iter().enumerate() {
-        let earlier = before.and_then(|before| Some((before.at, before.counts.get(index)?)));
-        let Some((at, (_, count_before, time_before))) = earlier else {
-            report.line(word, format!("{count}"));
-            continue;
-        };
-        let seconds = now.at.saturating_sub(at).as_secs_f64().max(0.001);
-        let done = count.saturating_sub(*count_before);
-        let mut text = format!("{count}  {:.1}/s", done as f64 / seconds);
-        if done > 0 {
-            let mean = time.saturating_sub(*time_before) as f64 / done as f64;
-            let _ = write!(text, "  {mean:.2} ms each");
+    for (index, count) in now.counts.iter().enumerate() {
+        let mut text = count.done.to_string();
+        if let Some((at, earlier)) = before.and_then(|before| Some((before.at, before.counts.get(index)?))) {
+            let seconds = now.at.saturating_sub(at).as_secs_f64().max(0.001);
+            let done = count.done.saturating_sub(earlier.done);
+            let _ = write!(text, "  {:.1}/s", done as f64 / seconds);
+            if done > 0 {
+                let mean = count.time.saturating_sub(earlier.time) as f64 / done as f64;
+                let _ = write!(text, "  {mean:.2} ms each");
+            }
         }
-        report.line(word, text);
+        let [half, most, all] = count.latencies.map(|microseconds| microseconds as f64 / 1000.0);
+        if all > 0.0 {
+            let _ = write!(text, "  (p50 {half:.2}, p99 {most:.2}, max {all:.2} ms)");
+        }
+        report.line(count.word, text);
     }
+}
+
+/// What waits, what was turned away, and what logs could not take.
+fn waiting(report: &mut Report, entries: &[PlainEntry]) {
+    let Some(queue) = entries.iter().find(|entry| entry.first("cn") == Some("Work Queue")) else { return };
+    report.section("Work Queue");
+    report.line("Waiting", queue.first("currentRequestBacklog").unwrap_or("-"));
+    report.line("In Progress", queue.first("requestsInProgress").unwrap_or("-"));
+    report.line("Rejected", queue.first("requestsRejectedDueToQueueFull").unwrap_or("-"));
+    report.line("Log Records Dropped", queue.first("accessLogLinesDropped").unwrap_or("-"));
 }
 
 #[cfg(test)]
@@ -337,12 +375,16 @@ mod tests {
 
     #[test]
     fn rates_are_counted_between_two_looks() {
-        let sample = |seconds, count, time| Sample {
+        let sample = |seconds, done, time| Sample {
             at: Duration::from_secs(seconds),
-            counts: vec![("search", count, time)],
+            counts: vec![Count { word: "search", done, time, latencies: [120, 900, 2000] }],
         };
         let mut report = Report::default();
         operations(&mut report, &sample(12, 300, 40), Some(&sample(10, 100, 20)));
-        assert!(report.for_scripts().ends_with("search\t300  100.0/s  0.10 ms each\n"));
+        assert!(
+            report
+                .for_scripts()
+                .ends_with("search\t300  100.0/s  0.10 ms each  (p50 0.12, p99 0.90, max 2.00 ms)\n")
+        );
     }
 }

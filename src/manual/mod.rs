@@ -20,3 +20,6 @@ pub mod rfc {}
 
 #[doc = include_str!("operations.md")]
 pub mod operations {}
+
+#[doc = include_str!("coming-from-opendj.md")]
+pub mod coming_from_opendj {}

@@ -72,9 +72,14 @@ impl Health {
         out.number("ctsd_access_log_dropped_total", "counter", dropped, log.dropped());
         let failed = "Access log lines that could not be written.";
         out.number("ctsd_access_log_failed_total", "counter", failed, log.failed());
+        out.family("ctsd_tokens", "gauge", "Tokens by type, where coreTokenType has an index.");
+        for (kind, count) in directory.store.value_counts("coreTokenType").unwrap_or_default() {
+            out.sample("ctsd_tokens", &[("type", &kind)], count);
+        }
         let process = ProcessReport::now();
         out.number("process_resident_memory_bytes", "gauge", "Memory in use.", process.resident);
         out.number("process_open_fds", "gauge", "Open file descriptors.", process.open_files);
+        out.number("process_max_fds", "gauge", "The limit of open file descriptors.", process.most_files);
         out.number("process_threads", "gauge", "Threads.", process.threads);
         out.into_text()
     }

@@ -111,13 +111,30 @@ async fn answer(request: &Request<Incoming>, client: Client, health: &Health) ->
     match request.uri().path() {
         "/alive" => report(request, client, health, &health.alive()).await,
         "/healthy" => report(request, client, health, &health.healthy()).await,
-        "/metrics" | "/metrics/prometheus" => {
-            let mut answer = text(StatusCode::OK, health.exposition());
-            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROMETHEUS));
-            answer
-        }
+        "/metrics" | "/metrics/prometheus" => numbers(request, client, health).await,
         _ => text(StatusCode::NOT_FOUND, "there are /alive, /healthy and /metrics\n"),
     }
+}
+
+/// The numbers are for who has the privilege.
+async fn numbers(request: &Request<Incoming>, client: Client, health: &Health) -> Response<Full<Bytes>> {
+    let is_allowed = match request.headers().get(AUTHORIZATION) {
+        Some(credentials) => may_monitor(credentials, client, health).await,
+        None => false,
+    };
+    if !is_allowed {
+        return unauthorized();
+    }
+    let mut answer = text(StatusCode::OK, health.exposition());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROMETHEUS));
+    answer
+}
+
+fn unauthorized() -> Response<Full<Bytes>> {
+    let mut answer = text(StatusCode::UNAUTHORIZED, "");
+    let how = HeaderValue::from_static("Basic realm=\"ctsd monitoring (bind DN)\"");
+    answer.headers_mut().insert(WWW_AUTHENTICATE, how);
+    answer
 }
 
 /// The status is for everybody, the reasons are for who has the privilege.
@@ -129,12 +146,8 @@ async fn report(
 ) -> Response<Full<Bytes>> {
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let Some(credentials) = request.headers().get(AUTHORIZATION) else { return text(status, "") };
-    if !may_see_reasons(credentials, client, health).await {
-        let mut answer = text(StatusCode::UNAUTHORIZED, "");
-        answer
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"ctsd monitoring (bind DN)\""));
-        return answer;
+    if !may_monitor(credentials, client, health).await {
+        return unauthorized();
     }
     let reasons: Vec<String> = faults.iter().map(|fault| json_text(fault)).collect();
     let mut answer = text(status, format!("[{}]\n", reasons.join(",")));
@@ -143,7 +156,7 @@ async fn report(
 }
 
 /// Basic authentication with a bind DN and its password.
-async fn may_see_reasons(credentials: &HeaderValue, client: Client, health: &Health) -> bool {
+async fn may_monitor(credentials: &HeaderValue, client: Client, health: &Health) -> bool {
     let decoded = credentials
         .to_str()
         .ok()

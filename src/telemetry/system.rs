@@ -18,6 +18,8 @@ pub struct ProcessReport {
     pub swapped: u64,
     pub threads: u64,
     pub open_files: u64,
+    /// The limit of these.
+    pub most_files: u64,
     pub processors: u64,
 }
 
@@ -38,6 +40,9 @@ impl ProcessReport {
             swapped: octets("VmSwap:"),
             threads: field("Threads:").unwrap_or(0),
             open_files: std::fs::read_dir("/proc/self/fd").map_or(0, |list| list.count() as u64),
+            most_files: rustix::process::getrlimit(rustix::process::Resource::Nofile)
+                .current
+                .unwrap_or(u64::MAX),
             processors: std::thread::available_parallelism().map_or(0, |count| count.get() as u64),
         }
     }

@@ -68,8 +68,10 @@ fn the_numbers_are_in_prometheus_text() {
     for id in 1..=5 {
         client.beat(id);
     }
+    let administrator = credentials(ROOT_DN, PASSWORD);
     for path in ["/metrics", "/metrics/prometheus"] {
-        let (status, text) = get(address, path, "");
+        assert_eq!(get(address, path, ""), (401, String::new()), "numbers are not for everybody");
+        let (status, text) = get(address, path, &administrator);
         assert_eq!(status, 200);
         for line in [
             "ctsd_up 1",

@@ -19,3 +19,4 @@ mod generated;
 mod guide;
 mod indexes;
 mod tasks;
+mod logs;
