@@ -95,7 +95,8 @@ fn the_page_for_who_comes_from_opendj_names_what_exists() {
         let [tool, what, _] = cells.as_slice() else { panic!("not three cells: {row}") };
         let tool = quoted(tool).next().unwrap();
         tools += 1;
-        let helps = std::process::Command::new(env!("CARGO_BIN_EXE_ctsd")).args([tool, "--help"]).output().unwrap();
+        let helps =
+            std::process::Command::new(env!("CARGO_BIN_EXE_ctsd")).args([tool, "--help"]).output().unwrap();
         match *what {
             "same" | "differs" if !helps.status.success() => faults.push(format!("there is no tool {tool}")),
             "same" | "differs" | "absent" => {}

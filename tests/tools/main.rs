@@ -18,5 +18,5 @@ mod fixture;
 mod generated;
 mod guide;
 mod indexes;
-mod tasks;
 mod logs;
+mod tasks;
