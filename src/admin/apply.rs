@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::access::{AciError, Privilege, check_aci};
 use crate::backend::{IndexConfig, IndexType, SpaceSettings};
+use crate::config::Durability as Policy;
 use crate::config::{Config, IndexKind};
+use crate::log::Durability;
 use crate::operation::Directory;
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::NormalizedDn;
@@ -44,6 +46,15 @@ fn space_of(config: &Config) -> SpaceSettings {
     }
 }
 
+/// When a change is acknowledged.
+fn durability_of(config: &Config) -> Durability {
+    match config.data().map(|backend| backend.durability) {
+        Some(Policy::Always) => Durability::Always,
+        Some(Policy::Os) => Durability::Os,
+        Some(Policy::Group) | None => Durability::Group,
+    }
+}
+
 /// Applies the configuration in force (global ACIs, indexes, access and audit logs) and every change of it from now on. Changes that
 /// break an ACI, or would switch access control off, are refused before they are persisted.
 ///
@@ -54,6 +65,7 @@ pub fn follow_configuration(directory: &Directory) -> Result<(), AciError> {
     directory.access.set_globals(&config.access.global_acis, &directory.schema.current())?;
     directory.store.set_indexes(indexes_of(&config));
     directory.store.set_space(space_of(&config));
+    directory.store.set_durability(durability_of(&config));
     let schema = Arc::clone(&directory.schema);
     directory.config.on_check(Box::new(move |new| {
         if !new.access.enabled {
@@ -95,6 +107,9 @@ pub fn follow_configuration(directory: &Directory) -> Result<(), AciError> {
             store.set_indexes(indexes);
         }
         store.set_space(space_of(new));
+        if durability_of(old) != durability_of(new) {
+            store.set_durability(durability_of(new));
+        }
         Ok(())
     }));
     let log = Arc::clone(&directory.access_log);

@@ -8,6 +8,7 @@ use super::monitor_service;
 use crate::backend::BackendStats;
 use crate::config::{BackendConfig, Listener, ListenerKind, Writability};
 use crate::entry::{EntryBuilder, StoredEntry};
+use crate::log::Durability;
 use crate::operation::{Directory, made};
 use crate::schema::{NormalizedDn, Schema};
 use crate::telemetry::{Totals, disk_space};
@@ -250,6 +251,14 @@ fn storage(item: &mut Item<'_>, stats: &BackendStats) {
         ("logGroups", log.groups),
         ("logLargestGroup", log.largest_group),
         ("logSyncs", log.syncs),
+        ("logSegmentsCompacted", stats.compacted),
+        ("logSegmentsCompactedTotal", log.segments_compacted),
+        ("logCompactedOctetsTotal", log.compacted_octets),
+        ("logFileOctets", stats.file_octets),
+        ("logLiveOctets", stats.live_octets),
+        ("logDeadOctets", log.octets.saturating_sub(stats.live_octets)),
+        ("logCopiedOctets", stats.moved_octets),
+        ("ds-mon-effective-purge-delay", stats.effective_purge_delay.as_secs()),
         ("logRecordOctets", log.record_octets),
         ("logWrittenOctets", log.written_octets),
         ("logFirstSequence", log.first_sequence),
@@ -258,6 +267,17 @@ fn storage(item: &mut Item<'_>, stats: &BackendStats) {
     ] {
         item.number(name, value);
     }
+    // Over the last ten seconds.
+    item.text("logGroupSize", &format!("{:.1}", stats.group_size));
+    item.text("logSyncsPerSecond", &format!("{:.1}", stats.syncs_per_second));
+    item.text(
+        "logSync",
+        match stats.durability {
+            Durability::Always => "always",
+            Durability::Group => "group",
+            Durability::Os => "os",
+        },
+    );
 }
 
 /// `yyyyMMddHHmmssZ`.

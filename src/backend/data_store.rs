@@ -19,6 +19,7 @@ use super::store::{
     TokenStore,
 };
 use crate::entry::StoredEntry;
+use crate::log::Durability;
 use crate::log::disk::directory;
 use crate::schema::NormalizedDn;
 
@@ -176,6 +177,7 @@ impl Replacement {
                     new.set_indexes(now.indexes);
                 }
                 new.set_space(now.space);
+                new.set_durability(now.durability);
                 return Ok(new);
             }
             Ok(Err(error)) => {
@@ -266,6 +268,11 @@ impl TokenStore for DataStore {
     fn set_space(&self, settings: SpaceSettings) {
         lock(&self.options).space = settings;
         self.current.load().set_space(settings);
+    }
+
+    fn set_durability(&self, durability: Durability) {
+        lock(&self.options).durability = durability;
+        self.current.load().set_durability(durability);
     }
 
     fn last_sequence(&self) -> u64 {

@@ -15,6 +15,7 @@ use super::store::{
 use super::stream::Stream;
 use super::view::parent_key;
 use crate::entry::StoredEntry;
+use crate::log::Durability;
 use crate::schema::NormalizedDn;
 
 impl TokenStore for Backend {
@@ -118,6 +119,10 @@ impl TokenStore for Backend {
 
     fn set_space(&self, settings: SpaceSettings) {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).purger.set(settings);
+    }
+
+    fn set_durability(&self, durability: Durability) {
+        self.shared.view.log.set_durability(durability);
     }
 
     fn last_sequence(&self) -> u64 {

@@ -32,6 +32,7 @@ mod pipeline;
 mod plan;
 mod progress;
 mod purge;
+mod rates;
 mod readers;
 mod rebuild;
 mod record;

@@ -123,6 +123,18 @@ pub struct BackendStats {
     pub moved_octets: u64,
     /// How short the room on the disk is.
     pub pressure: Pressure,
+    /// Octets of the log's files that are in it.
+    pub file_octets: u64,
+    /// Segments in the log that are compacted.
+    pub compacted: u64,
+    /// How long changes are kept effectively: the purge delay, unless room is short.
+    pub effective_purge_delay: Duration,
+    /// Syncs a second, over the last ten seconds.
+    pub syncs_per_second: f64,
+    /// Records of a group, over the last ten seconds.
+    pub group_size: f64,
+    /// When a change is acknowledged.
+    pub durability: Durability,
     /// The log's counters.
     pub log: LogStats,
 }
@@ -267,6 +279,9 @@ impl Backend {
         let view = &self.shared.view;
         let counters = &self.shared.counters;
         let (cache_hits, cache_misses, cache_bytes) = view.cache.counts();
+        let log = view.log.stats();
+        let segments = view.log.segments();
+        let (syncs_per_second, group_size) = counters.rates.since(view.clock.monotonic(), &log);
         BackendStats {
             entries: view.store.entries(),
             changes: counters.changes.load(Ordering::Relaxed),
@@ -280,7 +295,13 @@ impl Backend {
             moved: counters.moved.load(Ordering::Relaxed),
             moved_octets: counters.moved_octets.load(Ordering::Relaxed),
             pressure: self.shared.pressure(),
-            log: view.log.stats(),
+            file_octets: segments.iter().map(|segment| segment.size).sum(),
+            compacted: segments.iter().filter(|segment| segment.compacted.is_some()).count() as u64,
+            effective_purge_delay: self.upkeep().purger.effective_delay(),
+            syncs_per_second,
+            group_size,
+            durability: view.log.durability(),
+            log,
         }
     }
 

@@ -125,6 +125,25 @@ impl Purger {
         Duration::from_secs_f64(octets as f64 / self.settings.load().copy_rate.max(1) as f64)
     }
 
+    /// How long changes are kept effectively.
+    pub(crate) fn effective_delay(&self) -> Duration {
+        let delay = self.settings.load().purge_delay;
+        if !self.is_early.load(Ordering::Relaxed) {
+            return delay;
+        }
+        let oldest = self.shared.view.log.segments().first().map_or(0, |first| first.since_ms);
+        delay.min(Duration::from_millis(self.now_ms().saturating_sub(oldest)))
+    }
+
+    /// Octets that all files of the log may take.
+    fn size_bound(&self, settings: &SpaceSettings, size: u64) -> u64 {
+        settings.changelog_max.unwrap_or_else(|| {
+            let free = self.shared.view.log.free_octets().ok().flatten();
+            // What the log has and what it could have.
+            free.map_or(u64::MAX, |free| free.saturating_add(size) / 10 * 8)
+        })
+    }
+
     /// Keeps all segments as long as the hold lives.
     pub(crate) fn hold(&self) -> PurgeHold {
         self.holds.fetch_add(1, Ordering::AcqRel);
@@ -194,6 +213,7 @@ impl Purger {
             return Ok(purged);
         }
         let log = &self.shared.view.log;
+        self.shared.counters.rates.read(self.clock.monotonic(), &log.stats());
         self.watch()?;
         log.recycle().map_err(|error| store_error(&error))?;
         // What is copied may have to be looked at again, but each segment only once in a round.
@@ -270,7 +290,7 @@ impl Purger {
             return None;
         }
         let size: u64 = segments.iter().map(|segment| segment.size).sum();
-        if settings.changelog_max.is_some_and(|max| size > max) {
+        if size > self.size_bound(&settings, size) {
             return victim(Reason::Size);
         }
         if self.is_short() { victim(Reason::Room) } else { None }

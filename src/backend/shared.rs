@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::rates::Rates;
 use super::space::Pressure;
 use super::store::{ChangeKind, ChangeListener, StoreError};
 use super::view::View;
@@ -19,6 +20,7 @@ pub(crate) struct Counters {
     pub(crate) moved: AtomicU64,
     /// Octets of these.
     pub(crate) moved_octets: AtomicU64,
+    pub(crate) rates: Rates,
 }
 
 /// What all threads share.

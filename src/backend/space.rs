@@ -14,7 +14,8 @@ use crate::log::Place;
 pub struct SpaceSettings {
     /// How long changes are kept for replicas that were away (`ds-cfg-replication-purge-delay`); 3 days by default.
     pub purge_delay: Duration,
-    /// Octets of log from which changes go earlier (`ds-cfg-cts-changelog-max-size`); none by default.
+    /// Octets of log from which changes go earlier (`ds-cfg-cts-changelog-max-size`); by default 80 % of
+    /// what the log's files take and the disk still has together.
     pub changelog_max: Option<u64>,
     /// Free octets of the disk below which only who may bypass a lock-down writes, and only deletes of others are taken
     /// (`ds-cfg-disk-low-threshold`); 0 switches it off.

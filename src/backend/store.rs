@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::space::SpaceSettings;
 use crate::entry::{CompiledFilter, EntryUuid, StoredEntry};
+use crate::log::Durability;
 use crate::protocol::message::Scope;
 use crate::protocol::result::LdapResult;
 use crate::schema::NormalizedDn;
@@ -302,6 +303,10 @@ pub trait TokenStore: Send + Sync {
     /// Sets when segments go and writes are refused; in force at once.
     fn set_space(&self, settings: SpaceSettings) {
         let _ = settings;
+    }
+    /// Sets when a change is acknowledged; in force from the next group on.
+    fn set_durability(&self, durability: Durability) {
+        let _ = durability;
     }
     /// The log sequence number of the last change that is visible; a listener added now that skips what has no greater
     /// number misses nothing that is acknowledged later.

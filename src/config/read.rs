@@ -323,7 +323,7 @@ fn changelog(tree: &ConfigTree) -> ChangelogConfig {
     let Some((_, server)) = tree.of_class("ds-cfg-replication-server").next() else { return default };
     ChangelogConfig {
         purge_delay: server.duration("replication-purge-delay").unwrap_or(default.purge_delay),
-        max_size: server.size("cts-changelog-max-size").filter(|size| *size > 0),
+        max_size: server.size("cts-changelog-max-size").map(|size| if size == 0 { u64::MAX } else { size }),
     }
 }
 

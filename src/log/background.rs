@@ -215,14 +215,19 @@ struct SyncRoom {
 impl Syncer {
     pub(super) fn new(shared: Arc<Shared>, file: Option<Arc<dyn DiskFile>>) -> Self {
         let room = Arc::new((Mutex::new(SyncRoom { file, stops: false }), Condvar::new()));
-        let mut thread = None;
-        let wants = shared.options.durability == Durability::Os && !shared.options.sync_interval.is_zero();
-        if wants && shared.halt.get().is_none() {
-            let (shared, room) = (Arc::clone(&shared), Arc::clone(&room));
+        let mut syncer = Self { shared, room, thread: None };
+        syncer.follow(syncer.shared.options.durability);
+        syncer
+    }
+
+    /// Starts the thread if a policy needs it. It stays, with nothing to do under the others.
+    pub(super) fn follow(&mut self, durability: Durability) {
+        let wants = durability == Durability::Os && !self.shared.options.sync_interval.is_zero();
+        if wants && self.thread.is_none() && self.shared.halt.get().is_none() {
+            let (shared, room) = (Arc::clone(&self.shared), Arc::clone(&self.room));
             let builder = std::thread::Builder::new().name("log-sync".to_owned());
-            thread = builder.spawn(move || sync_often(&shared, &room)).ok();
+            self.thread = builder.spawn(move || sync_often(&shared, &room)).ok();
         }
-        Self { shared, room, thread }
     }
 
     /// Whether a thread syncs by itself.

@@ -79,7 +79,7 @@ pub(super) fn mend(
         });
     }
     remove(disk, later)?;
-    let mode = write_mode(shared.options.durability);
+    let mode = write_mode(shared.durability());
     let file = disk.open(&name, mode).map_err(LogError::io("open", name))?;
     Ok(Active { segment: Arc::clone(&good.segment), file, carry })
 }

@@ -86,6 +86,24 @@ pub enum Durability {
     Os,
 }
 
+impl Durability {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Always => 0,
+            Self::Group => 1,
+            Self::Os => 2,
+        }
+    }
+
+    const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Always,
+            1 => Self::Group,
+            _ => Self::Os,
+        }
+    }
+}
+
 /// How a log is laid out and committed.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -93,7 +111,7 @@ pub struct Options {
     pub dataset_id: [u8; 16],
     /// Octets of a new segment's file: a multiple of 4096 from 8192 to 2 GiB; 64 MiB by default.
     pub segment_size: u32,
-    /// When a commit returns.
+    /// When a commit returns; later [`Log::set_durability`].
     pub durability: Durability,
     /// Zero-filled segments kept ready by a background thread; 2 by default. With 0 there is no thread and a segment
     /// is filled when it is needed.

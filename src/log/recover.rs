@@ -9,10 +9,7 @@
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
-
-use arc_swap::ArcSwap;
+use std::sync::Arc;
 
 use super::background::{Spare, Spares};
 use super::compacted::{Compacted, PREFIX, Prefix};
@@ -22,7 +19,6 @@ use super::mend::{Good, count, mend, remove};
 use super::reader::record_place;
 use super::scan::{Found, Run, Scan};
 use super::segment::{Halt, Log, Segment, Shared, file_name, file_number};
-use super::stats::Counters;
 use super::writer::{Writer, begin};
 use super::{LogError, Options, RecordPlace};
 
@@ -148,17 +144,8 @@ impl Log {
         let Recovery { expected, good, segments, mut recovered, .. } = recovery;
         let next = expected.unwrap_or(options.first_sequence);
         recovered.last_sequence = next - 1;
-        let shared = Arc::new(Shared {
-            disk: Arc::clone(&disk),
-            segments: ArcSwap::from_pointee(segments),
-            committed: AtomicU64::new(next - 1),
-            durable: AtomicU64::new(next - 1),
-            halt: OnceLock::new(),
-            counters: Counters::default(),
-            spares: super::background::SpareRoom::default(),
-            limbo: super::purge::Limbo::default(),
-            options,
-        });
+        let shared = Arc::new(Shared::new(Arc::clone(&disk), options, next - 1));
+        shared.segments.store(Arc::new(segments));
         let mut active = None;
         if let Some(damage) = recovered.damage.first() {
             let more = recovered.damage.len() - 1;
@@ -177,7 +164,13 @@ impl Log {
         let ready = unused.iter().filter(|file| is_spare(file)).map(spare).collect();
         let spares = Spares::new(Arc::clone(&shared), ready, next_number);
         if active.is_none() && shared.halt.get().is_none() {
-            active = Some(begin(&shared, spares.take(true)?, next, crate::changelog::Csn::ZERO)?);
+            active = Some(begin(
+                &shared,
+                shared.durability(),
+                spares.take(true)?,
+                next,
+                crate::changelog::Csn::ZERO,
+            )?);
         }
         let log = Self { shared: Arc::clone(&shared) };
         recovered.first_sequence = log.first_sequence();

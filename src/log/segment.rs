@@ -1,6 +1,6 @@
 //! The segments of a log and what its readers and its writer share.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -11,7 +11,7 @@ use super::disk::{Disk, DiskFile};
 use super::group::Group;
 use super::purge::Limbo;
 use super::stats::{Counters, LogStats};
-use super::{LogError, Options};
+use super::{Durability, LogError, Options};
 use crate::changelog::Csn;
 
 /// Octets between the points of a segment's sparse index.
@@ -108,6 +108,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     /// In the order of their numbers. Removing one from here ends reading by place; who reads in it keeps it open.
     pub(super) segments: ArcSwap<Vec<Arc<Segment>>>,
+    /// When a commit returns; the writer goes over to it with the next group.
+    durability: AtomicU8,
     pub(super) committed: AtomicU64,
     pub(super) durable: AtomicU64,
     pub(super) halt: OnceLock<Halt>,
@@ -117,6 +119,26 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// What a log shares that ends with this sequence; with no segments yet.
+    pub(super) fn new(disk: Arc<dyn Disk>, options: Options, last: u64) -> Self {
+        Self {
+            disk,
+            segments: ArcSwap::default(),
+            durability: AtomicU8::new(options.durability.number()),
+            committed: AtomicU64::new(last),
+            durable: AtomicU64::new(last),
+            halt: OnceLock::new(),
+            counters: Counters::default(),
+            spares: SpareRoom::default(),
+            limbo: Limbo::default(),
+            options,
+        }
+    }
+
+    pub(super) fn durability(&self) -> Durability {
+        Durability::of(self.durability.load(Ordering::Acquire))
+    }
+
     pub(super) fn segment(&self, number: u32) -> Option<Arc<Segment>> {
         let segments = self.segments.load();
         let index = segments.partition_point(|segment| segment.number < number);
@@ -165,6 +187,17 @@ impl Log {
     /// The options it was opened with.
     pub fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    /// When a commit returns, as it was set last.
+    pub fn durability(&self) -> Durability {
+        self.shared.durability()
+    }
+
+    /// Sets when commits return, from the next one on. What was committed under [`Durability::Os`] is synced before the
+    /// first commit under another policy.
+    pub fn set_durability(&self, durability: Durability) {
+        self.shared.durability.store(durability.number(), Ordering::Release);
     }
 
     /// An empty group for this log.

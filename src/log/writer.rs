@@ -21,6 +21,8 @@ pub struct Writer {
     spares: Spares,
     syncer: Syncer,
     active: Option<Active>,
+    /// The policy that the active file was opened for.
+    durability: Durability,
     next: u64,
     scratch: AlignedBuffer,
 }
@@ -46,7 +48,8 @@ struct Part {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, spares: Spares, active: Option<Active>, next: u64) -> Self {
         let syncer = Syncer::new(Arc::clone(&shared), active.as_ref().map(|active| Arc::clone(&active.file)));
-        Self { shared, spares, syncer, active, next, scratch: AlignedBuffer::default() }
+        let durability = shared.options.durability;
+        Self { shared, spares, syncer, active, durability, next, scratch: AlignedBuffer::default() }
     }
 
     /// The sequence that the next group must start with.
@@ -76,6 +79,10 @@ impl Writer {
         if slots.is_empty() {
             return Ok(Vec::new());
         }
+        if let Err(error) = self.follow_policy() {
+            self.shared.poison(&error);
+            return Err(error);
+        }
         let parts = self.plan(slots)?;
         let mut spares = Vec::new();
         for _ in parts.iter().filter(|part| part.is_new_segment) {
@@ -104,6 +111,25 @@ impl Writer {
         Ok(places)
     }
 
+    /// Goes over to another policy, if one was set.
+    fn follow_policy(&mut self) -> Result<(), LogError> {
+        let wanted = self.shared.durability();
+        if wanted == self.durability {
+            return Ok(());
+        }
+        // From the first commit under another policy on, all before is as durable as that one.
+        self.syncer.sync()?;
+        let mode = write_mode(wanted);
+        if let Some(active) = self.active.as_mut().filter(|_| write_mode(self.durability) != mode) {
+            let name = file_name(active.segment.number);
+            active.file = self.shared.disk.open(&name, mode).map_err(LogError::io("open", name))?;
+            self.syncer.watch(Arc::clone(&active.file));
+        }
+        self.durability = wanted;
+        self.syncer.follow(wanted);
+        Ok(())
+    }
+
     /// Makes all that was committed durable, whatever the options: for a clean stop.
     pub fn sync(&mut self) -> Result<(), LogError> {
         self.syncer.sync()
@@ -127,7 +153,7 @@ impl Writer {
                 part_start = slot.start;
                 room = limit;
             }
-            let is_own_write = self.shared.options.durability == Durability::Always;
+            let is_own_write = self.durability == Durability::Always;
             match parts.last_mut().filter(|_| !is_new_segment && !is_own_write) {
                 Some(part) => part.slots.end = index + 1,
                 None => parts.push(Part { slots: index..index + 1, is_new_segment }),
@@ -204,7 +230,7 @@ impl Writer {
         segment.set_end(end as u32);
         self.next += part.slots.len() as u64;
         self.shared.committed.store(self.next - 1, Release);
-        if self.shared.options.durability != Durability::Os {
+        if self.durability != Durability::Os {
             self.shared.durable.fetch_max(self.next - 1, AcqRel);
             Counters::add(&self.shared.counters.syncs, 1);
         }
@@ -213,10 +239,10 @@ impl Writer {
 
     /// Goes over to a filled segment. Everything before is durable first, so that a header proves what precedes it.
     fn begin_segment(&mut self, spare: Spare, csn: Csn) -> Result<(), LogError> {
-        if self.shared.options.durability == Durability::Os {
+        if self.durability == Durability::Os {
             self.syncer.sync()?;
         }
-        let active = begin(&self.shared, spare, self.next, csn)?;
+        let active = begin(&self.shared, self.durability, spare, self.next, csn)?;
         self.syncer.watch(Arc::clone(&active.file));
         self.active = Some(active);
         Ok(())
@@ -243,6 +269,7 @@ pub(super) const fn write_mode(durability: Durability) -> OpenMode {
 /// Writes the header of a filled segment and adds it to the log.
 pub(super) fn begin(
     shared: &Shared,
+    durability: Durability,
     spare: Spare,
     first_sequence: u64,
     csn: Csn,
@@ -260,13 +287,13 @@ pub(super) fn begin(
         first_sequence,
         csn,
     };
-    let mode = write_mode(shared.options.durability);
+    let mode = write_mode(durability);
     let file = shared.disk.open(&name, mode).map_err(LogError::io("open", name.as_str()))?;
     let header = header.encode();
     let mut aligned = AlignedBuffer::default();
     let block = aligned.blocks(&[&header]).ok_or(LogError::Options("memory cannot be aligned to 4096"))?;
     file.write_at(block, 0).map_err(LogError::io("write the header of", name.as_str()))?;
-    if shared.options.durability == Durability::Os {
+    if durability == Durability::Os {
         // Records without a header in front of them would look like damage.
         file.sync().map_err(LogError::io("sync", name.as_str()))?;
     }

@@ -251,3 +251,27 @@ fn real_files() {
         }
     }
 }
+
+#[test]
+fn the_policy_changes_between_commits() {
+    let disk = MemDisk::new();
+    let mut opened = open(&disk, Durability::Group);
+    let mut last = 0;
+    for (round, durability) in ALL.iter().cycle().take(20).enumerate() {
+        opened.log.set_durability(*durability);
+        assert_eq!(opened.log.durability(), *durability);
+        for count in [2, 1, 5] {
+            commit(&mut opened, count).unwrap();
+            last += count;
+        }
+        assert_eq!(opened.log.last_sequence(), last);
+        // No thread syncs here, so under `os` only what came before is on disk for certain.
+        let is_lazy = *durability == Durability::Os;
+        assert_eq!(opened.log.durable_sequence() == last, !is_lazy, "{round} {durability:?}");
+        let acknowledged = opened.log.durable_sequence();
+        let left = open(&disk.after_crash(Unsynced::Lost), Durability::Group);
+        assert!(left.log.last_sequence() >= acknowledged && left.recovered.damage.is_empty());
+        assert_eq!(left.sequences, upto(left.log.last_sequence()));
+    }
+    assert!(opened.log.segments().len() > 2);
+}

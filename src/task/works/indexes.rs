@@ -128,15 +128,40 @@ pub(crate) fn figures(backend: &Backend) -> Vec<String> {
     let mut lines = vec![
         format!("entries={}", stats.entries),
         format!(
-            "log segments={} octets={} spares={} first-sequence={} last-sequence={}",
+            "log segments={} compacted={} octets={} live-octets={} dead-octets={} file-octets={} spares={} \
+             first-sequence={} last-sequence={}",
             stats.log.segments,
+            stats.compacted,
             stats.log.octets,
+            stats.live_octets,
+            stats.log.octets.saturating_sub(stats.live_octets),
+            stats.file_octets,
             stats.log.spares,
             stats.log.first_sequence,
             stats.log.last_sequence
         ),
         format!("cache octets={} hits={} misses={}", stats.cache_bytes, stats.cache_hits, stats.cache_misses),
+        format!(
+            "commits groups={} group-size={:.1} syncs={} syncs-per-second={:.1} effective-purge-delay={}s",
+            stats.log.groups,
+            stats.group_size,
+            stats.log.syncs,
+            stats.syncs_per_second,
+            stats.effective_purge_delay.as_secs()
+        ),
     ];
+    lines.extend(backend.segments().iter().map(|one| {
+        format!(
+            "segment number={} octets={} file-octets={} live-entries={} live-octets={} dead-octets={} compacted={}",
+            one.number,
+            one.octets,
+            one.size,
+            one.live_entries,
+            one.live_octets,
+            one.octets.saturating_sub(one.live_octets),
+            one.is_compacted
+        )
+    }));
     let trees = backend.memory();
     let total: u64 = trees.iter().map(|(_, octets)| octets).sum();
     lines.extend(trees.into_iter().map(|(name, octets)| format!("tree name={name} octets={octets}")));
