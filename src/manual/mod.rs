@@ -23,3 +23,6 @@ pub mod operations {}
 
 #[doc = include_str!("coming-from-opendj.md")]
 pub mod coming_from_opendj {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
