@@ -13,7 +13,9 @@ use crate::backend::{
 };
 use crate::changelog::Csn;
 use crate::clock::ManualClock;
+use crate::config::IndexStoreKind;
 use crate::entry::{CompiledFilter, EntryBuilder, EntryUuid};
+use crate::log::Durability;
 use crate::protocol::filter_text;
 use crate::protocol::message::Scope;
 use crate::schema::{NormalizedDn, Schema, SchemaStore};
@@ -289,6 +291,32 @@ fn a_backup_under_writes_restores_into_a_fresh_home_and_goes_on() {
     assert_eq!(fresh.restore(&fresh, "two").unwrap().incarnation.get(), 3);
     assert_eq!(fresh.restore(&home, "one").unwrap().incarnation.get(), 4);
     assert_eq!(tokens(&fresh.open()), restored);
+}
+
+#[test]
+fn trees_on_disk_and_lazy_durability_are_backed_up_too() {
+    for (index_store, durability) in
+        [(IndexStoreKind::Sled, Durability::Group), (IndexStoreKind::Memory, Durability::Os)]
+    {
+        let (home, fresh) = (Home::new(), Home::new());
+        let open = |home: &Home| {
+            let mut options = home.options();
+            (options.index_store, options.durability) = (index_store, durability);
+            Backend::open(&options).unwrap()
+        };
+        let backend = open(&home);
+        base(&backend);
+        add_tokens(&backend, 0..150);
+        delete(&backend, 7);
+        home.back_up(&backend, "one", |_| ()).unwrap();
+        let content = tokens(&backend);
+        drop(open(&fresh));
+        fresh.restore(&home, "one").unwrap();
+        let restored = open(&fresh);
+        assert_eq!((tokens(&restored), restored.ruv()), (content, backend.ruv()));
+        assert!(is_sound(&restored));
+        add_tokens(&restored, 500..510);
+    }
 }
 
 #[test]
