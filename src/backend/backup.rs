@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::life::Life;
 use super::open::Backend;
 use super::purge::PurgeHold;
+use super::record::Advance;
 use super::view::store_error;
 use super::{StoreError, dataset};
 use crate::changelog::{ChangeRecord, Csn, Origin, Ruv};
@@ -88,8 +89,13 @@ impl Backend {
         while records.next_sequence() <= last {
             let Some(record) = records.next_record().map_err(|error| store_error(&error))? else { break };
             place = record.place.record;
-            position = record.sequence;
-            if !record.envelope.is_empty() {
+            position = record.sequence.saturating_add(u64::from(record.covers)).saturating_sub(1);
+            if record.envelope.is_empty() {
+                continue;
+            }
+            if let Some(range) = Advance::decode(&record.envelope)? {
+                ruv.advance(range.origin, range.last, range.csn);
+            } else {
                 let change = ChangeRecord::decode(&record.envelope)
                     .map_err(|error| StoreError::Corrupt(format!("change {position}: {error}")))?;
                 ruv.advance(change.origin, change.oseq, change.csn);
