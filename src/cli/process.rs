@@ -55,6 +55,11 @@ impl Lock {
         Ok(Self { _file: file, ready })
     }
 
+    /// Notes that the server does not serve for a while.
+    pub(super) fn unready(&self) {
+        let _ = std::fs::remove_file(&self.ready);
+    }
+
     /// Notes that the server serves, and where.
     pub(super) fn ready(&self, addresses: &[String]) -> Result<(), Failure> {
         let temporary = self.ready.with_extension("new");

@@ -76,6 +76,7 @@ pub(super) fn serve(
             };
             tracing::info!(restart, "stopping");
             if restart {
+                lock.unready();
                 notify(&[NotifyState::Status("restarting")]);
             } else {
                 notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
