@@ -31,6 +31,8 @@ pub(super) struct Permission {
     pub(super) allows: bool,
     pub(super) rights: Rights,
     pub(super) rule: BindRule,
+    /// The bind rule as written.
+    pub(super) rule_text: Box<str>,
 }
 
 /// What is asked for.
@@ -94,7 +96,12 @@ impl Aci {
         let attributes = parsed.attributes.map(|clause| AttributeSet::compile(clause, schema)).transpose()?;
         let permission = |permission: &aci_text::PermissionText<'_>| {
             let rule = BindRule::compile(&permission.rule, schema)?;
-            Ok(Permission { allows: permission.allows, rights: permission.rights, rule })
+            Ok(Permission {
+                allows: permission.allows,
+                rights: permission.rights,
+                rule,
+                rule_text: permission.rule_text.into(),
+            })
         };
         Ok(Self {
             text: text.to_owned(),

@@ -58,6 +58,8 @@ pub(super) struct PermissionText<'a> {
     pub(super) allows: bool,
     pub(super) rights: Rights,
     pub(super) rule: RuleText<'a>,
+    /// The bind rule as written.
+    pub(super) rule_text: &'a str,
 }
 
 /// The keyword of a bind rule that is served.
@@ -69,6 +71,8 @@ pub(super) enum Keyword {
     Ip,
     AuthMethod,
     SecurityStrength,
+    TimeOfDay,
+    DayOfWeek,
 }
 
 /// How a bind rule compares.
@@ -233,9 +237,12 @@ impl<'a> Parser<'a> {
             return self.expected("`allow`, `deny` or the closing `)`");
         };
         let rights = self.rights()?;
+        self.skip_space();
+        let start = self.offset;
         let rule = self.any_of(0)?;
+        let rule_text = self.text.get(start..self.offset).unwrap_or_default();
         self.expect(";", "`and`, `or`, or `;` after the bind rule")?;
-        Ok(PermissionText { allows, rights, rule })
+        Ok(PermissionText { allows, rights, rule, rule_text })
     }
 
     fn rights(&mut self) -> Result<Rights, AciError> {
@@ -301,17 +308,25 @@ impl<'a> Parser<'a> {
             "ip" => Keyword::Ip,
             "authmethod" => Keyword::AuthMethod,
             "ssf" => Keyword::SecurityStrength,
-            "roledn" | "dns" | "timeofday" | "dayofweek" => {
-                return self.error(format!("the bind rule `{word}` is not supported"));
+            "timeofday" => Keyword::TimeOfDay,
+            "dayofweek" => Keyword::DayOfWeek,
+            "dns" => {
+                return self.error(
+                    "the bind rule `dns` is not supported: who owns an address writes what its reverse look-up says; \
+                     use `ip`",
+                );
             }
+            "roledn" => return self.error("the bind rule `roledn` is not supported: there are no roles"),
             _ => {
-                return self.expected("a bind rule: userdn, groupdn, userattr, ip, authmethod or ssf");
+                return self.expected(
+                    "a bind rule: userdn, groupdn, userattr, ip, authmethod, ssf, timeofday or dayofweek",
+                );
             }
         };
         self.offset += word.len();
         let comparison = self.comparison()?;
         let orders = !matches!(comparison, Comparison::Equal | Comparison::NotEqual);
-        if orders && keyword != Keyword::SecurityStrength {
+        if orders && !matches!(keyword, Keyword::SecurityStrength | Keyword::TimeOfDay) {
             return self.error(format!("`{word}` can only be compared by `=` and `!=`"));
         }
         Ok(RuleText::Test { keyword, comparison, value: self.quoted()? })
@@ -328,7 +343,7 @@ impl<'a> Parser<'a> {
         ];
         match comparisons.into_iter().find(|(token, _)| self.take(token)) {
             Some((_, comparison)) => Ok(comparison),
-            None => self.expected("`=` or `!=` (for ssf also `<`, `<=`, `>`, `>=`)"),
+            None => self.expected("`=` or `!=` (for ssf and timeofday also `<`, `<=`, `>`, `>=`)"),
         }
     }
 }
@@ -422,6 +437,8 @@ mod tests {
             ("(version 3.0; acl \"x\"; allow (read) userdn=\"ldap:///all\"; ) more", 60, "the end"),
             ("(version 3.0; acl \"x\"; allow (read) userdn<\"ldap:///all\";)", 43, "`!=`"),
             ("(version 3.0; acl \"x\"; allow (read) dns=\"*.com\";)", 36, "not supported"),
+            ("(version 3.0; acl \"x\"; allow (read) roledn=\"ldap:///cn=x\";)", 36, "not supported"),
+            ("(version 3.0; acl \"x\"; allow (read) dayofweek<\"Mon\";)", 46, "`!=`"),
             ("(version 3.0; acl \"x\"; allow (read) ;)", 36, "a bind rule"),
         ];
         for (text, offset, reason) in cases {

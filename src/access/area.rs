@@ -87,6 +87,18 @@ impl Area {
         inside != self.negated
     }
 
+    /// Whether it may hold entries at or below this one.
+    pub(super) fn may_reach(&self, key: &NormalizedDn) -> bool {
+        let Base::Dn(base) = &self.base else { return true };
+        let is_below = key.covers(base);
+        self.negated
+            || match self.scope {
+                Scope::Base => is_below,
+                Scope::One => is_below || key.parent().is_some_and(|parent| parent == *base),
+                Scope::Subtree | Scope::Subordinate => is_below || base.covers(key),
+            }
+    }
+
     /// Whether it holds the entries of a place. The area's base must be a point.
     pub(super) fn holds(&self, place: Place<'_>) -> Holds {
         let Base::Dn(base) = &self.base else { return Holds::Some };

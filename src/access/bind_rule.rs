@@ -12,6 +12,7 @@ use super::network::Network;
 use super::requester::{AuthMethod, Requester};
 use super::right::AciError;
 use crate::backend::StoreError;
+use crate::clock::Clock;
 use crate::entry::{CompiledFilter, StoredEntry, Tri};
 use crate::protocol::message::Scope;
 use crate::protocol::url::LdapUrl;
@@ -50,8 +51,35 @@ pub(super) struct Subject<'a> {
     pub(super) entry: Option<&'a StoredEntry>,
     pub(super) lookup: Option<&'a Lookup>,
     pub(super) schema: &'a Schema,
+    pub(super) clock: &'a dyn Clock,
     /// Set when the answer may be another one for another entry, or later.
     pub(super) varies: Cell<bool>,
+}
+
+impl Subject<'_> {
+    /// The server's local time as `hhmm`, and the day, Monday 0.
+    fn local_time(&self) -> (u16, u8) {
+        self.varies.set(true);
+        let ms = i64::try_from(self.clock.wall_ms()).unwrap_or(i64::MAX);
+        let now = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let now = now.to_zoned(jiff::tz::TimeZone::system());
+        let part = |number: i8| number.unsigned_abs();
+        let time = u16::from(part(now.hour())) * 100 + u16::from(part(now.minute()));
+        (time, part(now.weekday().to_monday_zero_offset()))
+    }
+}
+
+impl Comparison {
+    fn holds(self, found: u16, wanted: u16) -> bool {
+        match self {
+            Self::Equal => found == wanted,
+            Self::NotEqual => found != wanted,
+            Self::Less => found < wanted,
+            Self::LessOrEqual => found <= wanted,
+            Self::Greater => found > wanted,
+            Self::GreaterOrEqual => found >= wanted,
+        }
+    }
 }
 
 /// A bind rule, looked up.
@@ -73,6 +101,10 @@ pub(super) enum BindRule {
     Address(Vec<Network>),
     Method(AuthMethod),
     Strength(Comparison, u16),
+    /// Hours and minutes, as `hhmm`, of the server's local time.
+    Time(Comparison, u16),
+    /// Days of the server's local time: Monday is the first bit.
+    Days(u8),
 }
 
 /// The entries a URL means.
@@ -98,6 +130,14 @@ impl BindRule {
                 .parse()
                 .map(|bits| Self::Strength(*comparison, bits))
                 .map_err(|_| value.error("expected a number of bits")),
+            RuleText::Test { keyword: Keyword::TimeOfDay, comparison, value } => {
+                let time = value.text.trim();
+                let is_whole = time.len() == 4 && time.bytes().all(|octet| octet.is_ascii_digit());
+                let found = time.parse().ok().filter(|time| is_whole && time / 100 < 24 && time % 100 < 60);
+                found
+                    .map(|time| Self::Time(*comparison, time))
+                    .ok_or_else(|| value.error("expected a time as hhmm"))
+            }
             RuleText::Test { keyword, comparison, value } => {
                 let rule = Self::test(*keyword, *value, schema)?;
                 Ok(if *comparison == Comparison::NotEqual { Self::Not(Box::new(rule)) } else { rule })
@@ -128,13 +168,16 @@ impl BindRule {
                 "none" => Ok(Self::Anyone),
                 "simple" => Ok(Self::Method(AuthMethod::Simple)),
                 "ssl" => Ok(Self::Method(AuthMethod::Ssl)),
-                "sasl" => Ok(Self::Method(AuthMethod::Sasl)),
-                other if other.starts_with("sasl ") => {
-                    Err(value.error("`sasl` with a mechanism is not supported"))
-                }
-                _ => Err(value.error("expected none, simple, ssl or sasl")),
+                "sasl" => Ok(Self::Or(vec![Self::Method(AuthMethod::Sasl), Self::Method(AuthMethod::Ssl)])),
+                other => match other.strip_prefix("sasl ").map(str::trim) {
+                    Some("external") => Ok(Self::Method(AuthMethod::Ssl)),
+                    Some("plain") => Ok(Self::Method(AuthMethod::Sasl)),
+                    Some(_) => Err(value.error("the mechanisms are EXTERNAL and PLAIN")),
+                    None => Err(value.error("expected none, simple, ssl, sasl, or sasl and a mechanism")),
+                },
             },
-            Keyword::SecurityStrength => Err(value.error("expected a number of bits")),
+            Keyword::DayOfWeek => Self::days(value),
+            Keyword::SecurityStrength | Keyword::TimeOfDay => Err(value.error("expected a number")),
         }
     }
 
@@ -150,6 +193,21 @@ impl BindRule {
             other if other.contains('*') => Ok(Self::UserLike(DnPattern::compile(text, schema)?)),
             _ => Ok(Self::User(parse_dn(text, schema)?)),
         }
+    }
+
+    fn days(value: Quoted<'_>) -> Result<Self, AciError> {
+        const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+        let mut days = 0;
+        for name in value.text.split(',') {
+            let name = name.trim();
+            let Some(day) = DAYS.iter().position(|day| day.eq_ignore_ascii_case(name)) else {
+                return Err(
+                    value.error(format!("`{name}` is no day: expected Mon, Tue, Wed, Thu, Fri, Sat, Sun"))
+                );
+            };
+            days |= 1 << day;
+        }
+        Ok(Self::Days(days))
     }
 
     fn value(value: Quoted<'_>, schema: &Schema) -> Result<Self, AciError> {
@@ -213,16 +271,14 @@ impl BindRule {
             }
             Self::Address(networks) => tri(networks.iter().any(|network| network.has(who.address))),
             Self::Method(method) => tri(who.method == *method),
-            Self::Strength(comparison, bits) => {
-                let found = who.security_strength;
-                tri(match comparison {
-                    Comparison::Equal => found == *bits,
-                    Comparison::NotEqual => found != *bits,
-                    Comparison::Less => found < *bits,
-                    Comparison::LessOrEqual => found <= *bits,
-                    Comparison::Greater => found > *bits,
-                    Comparison::GreaterOrEqual => found >= *bits,
-                })
+            Self::Strength(comparison, bits) => tri(comparison.holds(who.security_strength, *bits)),
+            Self::Time(comparison, time) => {
+                let (now, _) = subject.local_time();
+                tri(comparison.holds(now, *time))
+            }
+            Self::Days(days) => {
+                let (_, today) = subject.local_time();
+                tri(days & (1 << today) != 0)
             }
         }
     }

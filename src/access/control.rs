@@ -10,6 +10,7 @@ use super::bind_rule::Lookup;
 use super::right::AciError;
 use super::set::AccessSet;
 use crate::backend::{Committed, Query, StoreError, TokenStore};
+use crate::clock::{Clock, SystemClock};
 use crate::entry::{CompiledFilter, StoredEntry};
 use crate::protocol::filter::Filter;
 use crate::protocol::message::Scope;
@@ -27,6 +28,7 @@ pub struct AccessControl {
     state: Mutex<State>,
     current: ArcSwap<AccessSet>,
     lookup: Option<Lookup>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Default)]
@@ -52,9 +54,14 @@ impl AccessControl {
     /// No ACI at all: everything is refused but to who bypasses access control. `lookup` finds the entries of groups; a
     /// rule about a group neither allows nor lets a denial fail without it.
     pub fn new(schema: Arc<Schema>, lookup: Option<Lookup>) -> Self {
-        let empty = AccessSet::build(Arc::clone(&schema), lookup.clone(), Vec::new());
+        Self::with_clock(schema, lookup, Arc::new(SystemClock::new()))
+    }
+
+    /// As [`Self::new`], with the clock that the rules `timeofday` and `dayofweek` ask.
+    pub fn with_clock(schema: Arc<Schema>, lookup: Option<Lookup>, clock: Arc<dyn Clock>) -> Self {
+        let empty = AccessSet::build(Arc::clone(&schema), lookup.clone(), Arc::clone(&clock), Vec::new());
         let state = State { schema, ..State::default() };
-        Self { state: Mutex::new(state), current: ArcSwap::from_pointee(empty), lookup }
+        Self { state: Mutex::new(state), current: ArcSwap::from_pointee(empty), lookup, clock }
     }
 
     /// No ACI yet; groups are looked up in the store.
@@ -73,7 +80,8 @@ impl AccessControl {
 
     fn publish(&self, state: &State) {
         let acis = state.globals.iter().chain(state.held.values().flatten()).cloned().collect();
-        let set = AccessSet::build(Arc::clone(&state.schema), self.lookup.clone(), acis);
+        let (schema, clock) = (Arc::clone(&state.schema), Arc::clone(&self.clock));
+        let set = AccessSet::build(schema, self.lookup.clone(), clock, acis);
         self.current.store(Arc::new(set));
     }
 

@@ -15,6 +15,7 @@ mod area;
 mod attribute_set;
 mod bind_rule;
 mod control;
+mod explain;
 mod globals;
 mod network;
 mod privilege;
@@ -25,6 +26,7 @@ mod set;
 
 pub use bind_rule::Lookup;
 pub use control::{AccessControl, check_aci};
+pub use explain::{Asked, Explanation, Reason};
 pub use globals::{cts_account_acis, default_globals};
 pub use network::ClientAddresses;
 pub use privilege::{Privilege, Privileges};
@@ -45,3 +47,5 @@ fn values<'a>(entry: &'a StoredEntry, name: &str) -> Option<Values<'a>> {
 mod fixture;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;

@@ -9,6 +9,7 @@ use super::attribute_set::AttributeSet;
 use super::bind_rule::{Lookup, Relation, Subject};
 use super::requester::Requester;
 use super::right::Right;
+use crate::clock::Clock;
 use crate::entry::{StoredEntry, Tri};
 use crate::schema::{NormalizedDn, Schema};
 
@@ -50,6 +51,7 @@ pub(super) struct Question<'a> {
     pub(super) entry: Option<&'a StoredEntry>,
     pub(super) lookup: Option<&'a Lookup>,
     pub(super) schema: &'a Schema,
+    pub(super) clock: &'a dyn Clock,
 }
 
 impl<'a> Question<'a> {
@@ -60,6 +62,7 @@ impl<'a> Question<'a> {
             entry: self.entry,
             lookup: self.lookup,
             schema: self.schema,
+            clock: self.clock,
             varies: Cell::new(false),
         }
     }

@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::aci::{Aci, Matter};
 use super::area::Place;
-use super::attribute_set::AttributeRef;
+use super::attribute_set::{AttributeRef, AttributeSet};
 use super::bind_rule::{Lookup, Relation, is_dn};
 use super::privilege::Privilege;
 use super::profile::{Profile, Question};
 use super::requester::Requester;
 use super::right::Right;
+use crate::clock::Clock;
 use crate::entry::{StoredEntry, Tri};
 use crate::protocol::filter::Filter;
 use crate::schema::{NormalizedDn, Schema, TypeId};
@@ -23,10 +24,11 @@ const FEW_POINTS: usize = 12;
 /// The ACIs in force at one moment: globals, and those held by entries. An operation takes one and keeps it to its
 /// end.
 pub struct AccessSet {
-    schema: Arc<Schema>,
-    lookup: Option<Lookup>,
+    pub(super) schema: Arc<Schema>,
+    pub(super) lookup: Option<Lookup>,
+    clock: Arc<dyn Clock>,
     /// By the holder's key; the globals under the root's.
-    held: HashMap<Box<[u8]>, Vec<Arc<Aci>>>,
+    pub(super) held: HashMap<Box<[u8]>, Vec<Arc<Aci>>>,
     /// Keys at which the ACIs that apply may change, longest first: holders and targets.
     points: Vec<NormalizedDn>,
     point_of: HashMap<Box<[u8]>, usize>,
@@ -137,7 +139,12 @@ impl Readable<'_> {
 }
 
 impl AccessSet {
-    pub(super) fn build(schema: Arc<Schema>, lookup: Option<Lookup>, acis: Vec<Arc<Aci>>) -> Self {
+    pub(super) fn build(
+        schema: Arc<Schema>,
+        lookup: Option<Lookup>,
+        clock: Arc<dyn Clock>,
+        acis: Vec<Arc<Aci>>,
+    ) -> Self {
         let mut held: HashMap<Box<[u8]>, Vec<Arc<Aci>>> = HashMap::new();
         let mut points = vec![NormalizedDn::root()];
         let mut groups = Vec::new();
@@ -158,7 +165,17 @@ impl AccessSet {
         let point_of =
             points.iter().enumerate().map(|(at, point)| (Box::from(point.as_bytes()), at)).collect();
         let object_class = schema.attribute("objectClass").map(|found| found.id);
-        Self { schema, lookup, held, points, point_of, groups, object_class, profiles: RwLock::default() }
+        Self {
+            schema,
+            lookup,
+            clock,
+            held,
+            points,
+            point_of,
+            groups,
+            object_class,
+            profiles: RwLock::default(),
+        }
     }
 
     /// Whether an entry of this key holds ACIs.
@@ -178,17 +195,18 @@ impl AccessSet {
         ancestors(key).find_map(|ancestor| self.point_of.get(ancestor)).copied().unwrap_or_default()
     }
 
-    fn question<'a>(
+    pub(super) fn question<'a>(
         &'a self,
         who: &'a Requester,
         key: &'a NormalizedDn,
         entry: Option<&'a StoredEntry>,
     ) -> Question<'a> {
-        Question { who, key, entry, lookup: self.lookup.as_ref(), schema: &self.schema }
+        let (lookup, schema, clock) = (self.lookup.as_ref(), &self.schema, &*self.clock);
+        Question { who, key, entry, lookup, schema, clock }
     }
 
     /// Whether somebody with `monitor-read` looks at `cn=monitor`, where there is nothing but to read.
-    fn is_monitoring(&self, who: &Requester, key: &NormalizedDn) -> bool {
+    pub(super) fn is_monitoring(&self, who: &Requester, key: &NormalizedDn) -> bool {
         who.privileges.has(Privilege::MonitorRead)
             && NormalizedDn::parse("cn=monitor", &self.schema).is_ok_and(|monitor| monitor.covers(key))
     }
@@ -252,6 +270,26 @@ impl AccessSet {
         let question = self.question(who, key, Some(entry));
         let is_visible = profile.as_ref().is_none_or(|profile| self.is_visible(profile, &question));
         Readable { set: self, question, profile, is_visible }
+    }
+
+    /// Whether there may be entries below this one that the requester may see, though not this one: some ACI lets it read
+    /// user attributes there, as far as no entry is looked at.
+    pub fn may_see_below(&self, who: &Requester, key: &NormalizedDn) -> bool {
+        if who.privileges.has(Privilege::BypassAcl) {
+            return true;
+        }
+        let subject = self.question(who, key, None).subject();
+        self.held.values().flatten().any(|aci| {
+            (aci.holder.covers(key) || key.covers(&aci.holder))
+                && aci.area.may_reach(key)
+                && aci.attributes().is_some_and(AttributeSet::touches_user)
+                && aci.permissions.iter().any(|permission| {
+                    permission.allows && permission.rights.has(Right::Read) && {
+                        subject.varies.set(false);
+                        permission.rule.is_met(&subject) == Tri::True || subject.varies.get()
+                    }
+                })
+        })
     }
 
     /// Whether the requester may know that the entry exists: some user attribute it has may be read.
@@ -370,54 +408,10 @@ impl AccessSet {
     pub fn may_extended(&self, who: &Requester, oid: &str) -> bool {
         self.decide(who, Matter::Extended(oid), &self.question(who, &who.key, None))
     }
-
-    /// Why [`Self::may`] (or [`Self::may_entry`], without an attribute) answers as it does: one line for each ACI that
-    /// concerns the right and the requester, then the outcome.
-    pub fn explain(
-        &self,
-        who: &Requester,
-        right: Right,
-        entry: &StoredEntry,
-        key: &NormalizedDn,
-        attribute: Option<&str>,
-    ) -> Vec<String> {
-        if who.privileges.has(Privilege::BypassAcl) {
-            return vec!["granted: the requester has the privilege bypass-acl".into()];
-        }
-        let matter = match attribute {
-            Some(name) => Matter::Attribute(right, AttributeRef::of(name, &self.schema)),
-            None => Matter::Entry(right),
-        };
-        let question = self.question(who, key, Some(entry));
-        let mut lines = Vec::new();
-        for aci in ancestors(key).filter_map(|ancestor| self.held.get(ancestor)).flatten() {
-            if aci.targets(key, Some(entry)) == Tri::False || !aci.is_about(matter) {
-                continue;
-            }
-            for permission in aci.permissions.iter().filter(|one| one.rights.has(matter.right())) {
-                if aci.applies(permission, key, &question.subject()) {
-                    let verb = if permission.allows { "allows" } else { "denies" };
-                    let whose = if aci.holder.as_bytes().is_empty() { "the global ACI" } else { "the ACI" };
-                    lines.push(format!("{whose} \"{}\" {verb} {}", aci.name, right.name()));
-                }
-            }
-        }
-        let granted = match attribute {
-            Some(name) => self.may(who, right, entry, key, name),
-            None => self.may_entry(who, right, Some(entry), key),
-        };
-        if lines.is_empty() {
-            lines.push(format!("no ACI allows {}", right.name()));
-        } else if !granted && right.looks() && !self.visible(who, entry, key) {
-            lines.push("no user attribute of the entry may be read, so it is hidden".into());
-        }
-        lines.push(if granted { "granted".into() } else { "refused".into() });
-        lines
-    }
 }
 
 /// The key, the keys above it, and the root's.
-fn ancestors(key: &NormalizedDn) -> impl Iterator<Item = &[u8]> {
+pub(super) fn ancestors(key: &NormalizedDn) -> impl Iterator<Item = &[u8]> {
     let octets = key.as_bytes();
     let ends = octets.iter().enumerate().rev().filter(|(_, octet)| **octet == 0).map(|(at, _)| at + 1);
     ends.chain(std::iter::once(0)).filter_map(move |end| octets.get(..end))

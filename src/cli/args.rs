@@ -72,6 +72,8 @@ pub(super) enum Command {
     /// Show the tasks of a server, and cancel them.
     #[command(name = "manage-tasks")]
     ManageTasks(Box<super::manage_tasks::Options>),
+    /// Explain what access control grants and refuses.
+    Access(Box<super::access::Access>),
     /// Look after the data store.
     Backend(Box<super::verify_index::Backend>),
     /// Back up the data, the configuration and the schema.

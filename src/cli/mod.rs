@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod access;
 mod args;
 mod backup;
 mod base64;
@@ -163,6 +164,7 @@ fn run(command: args::Command) -> Result<ExitCode, Failure> {
         Command::RebuildIndex(options) => rebuild_index::run(&options),
         Command::VerifyIndex(options) => verify_index::run(&options),
         Command::ManageTasks(options) => manage_tasks::run(&options),
+        Command::Access(options) => access::run(&options),
         Command::Backend(options) => verify_index::backend(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),

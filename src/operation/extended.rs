@@ -1,4 +1,4 @@
-//! Extended operations (RFC 4511 §4.12): Who am I? and Password Modify. StartTLS and Cancel belong to the session.
+//! Extended operations (RFC 4511 §4.12): Who am I?, Password Modify and explain access. StartTLS and Cancel belong to the session.
 
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use super::identity::Account;
 use super::modify::{Prepared, check_password_change, first_rdn};
 use super::pipeline::{self, WriteControls};
 use super::place::{self, Place};
-use super::{Served, bind, identity, outcome, password};
+use super::{Served, bind, explain, identity, outcome, password};
 use crate::auth::{Secret, random_password};
 use crate::ber::tag;
 use crate::ber::write::{header, integer};
 use crate::entry::PreparedModifications;
 use crate::protocol::encode;
+use crate::protocol::extended::explain_access::ExplainAccess;
 use crate::protocol::extended::password_modify::{self, PasswordModify};
 use crate::protocol::extended::{ExtendedKind, ValueError, whoami};
 use crate::protocol::message::{ExtendedRequest, Modifications, ModifyOperation, ModifyRequest, Operation};
@@ -34,6 +35,10 @@ pub(super) fn serve(mut exchange: Exchange) -> Served {
             exchange.extended_value = Some(Bytes::from(value));
             exchange.finish(&LdapResult::success());
         }
+        Ok(Begun::Explained(text)) => {
+            exchange.extended_value = Some(Bytes::from(text));
+            exchange.finish(&LdapResult::success());
+        }
         Ok(Begun::PasswordModify(wish)) => return Served::Before(Box::pin(change_password(exchange, wish))),
     }
     Served::Answered
@@ -42,11 +47,14 @@ pub(super) fn serve(mut exchange: Exchange) -> Served {
 enum Begun {
     WhoAmI,
     PasswordModify(PasswordModify),
+    Explained(String),
 }
 
 fn begin(exchange: &Exchange, asked: &ExtendedRequest<'_>) -> Result<Begun, LdapResult> {
     let kind = match ExtendedKind::from_oid(asked.name) {
-        Some(kind @ (ExtendedKind::WhoAmI | ExtendedKind::PasswordModify)) => kind,
+        Some(kind @ (ExtendedKind::WhoAmI | ExtendedKind::PasswordModify | ExtendedKind::ExplainAccess)) => {
+            kind
+        }
         _ => {
             let oid: String = asked.name.chars().take(128).collect();
             let text = format!("extended operation {oid} is not supported");
@@ -63,6 +71,10 @@ fn begin(exchange: &Exchange, asked: &ExtendedRequest<'_>) -> Result<Begun, Ldap
     if kind == ExtendedKind::WhoAmI {
         whoami::check(asked.value).map_err(malformed)?;
         return Ok(Begun::WhoAmI);
+    }
+    if kind == ExtendedKind::ExplainAccess {
+        let request = ExplainAccess::parse(asked.value).map_err(malformed)?;
+        return explain::explain(exchange, &request).map(Begun::Explained);
     }
     PasswordModify::parse(asked.value).map(Begun::PasswordModify).map_err(malformed)
 }

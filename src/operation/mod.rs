@@ -14,6 +14,7 @@ mod compare;
 mod delete;
 mod directory;
 mod edit;
+mod explain;
 mod extended;
 mod guarded;
 mod identity;

@@ -75,6 +75,8 @@ pub const TRANSACTION_SPECIFICATION: &str = "1.3.6.1.1.21.2";
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 /// Who am I? (RFC 4532).
 pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
+/// Explain access: why somebody may do something, or may not. Of the arc that UUIDs give to everybody.
+pub const EXPLAIN_ACCESS: &str = "2.25.27202892593851476145757204938629601355";
 /// Password modify (RFC 3062).
 pub const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
 /// Cancel (RFC 3909).

@@ -14,6 +14,7 @@
     clippy::print_stderr
 )]
 
+mod access;
 mod contract;
 mod durability;
 mod guide;

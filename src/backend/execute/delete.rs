@@ -23,8 +23,9 @@ impl Executor {
         is_trial: bool,
     ) -> Outcome {
         let (id, current) = self.target(target)?;
+        // Before anything is told of what is below it.
+        guarded(|| check(&current))?;
         if self.links(id)?.1 == 0 {
-            guarded(|| check(&current))?;
             if is_trial {
                 return Ok(nothing(target.clone(), Some(current), None));
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::rights::Rights;
 use crate::access::Readable;
 use crate::entry::{EntryContext, Selection, StoredEntry, ValuesFilter};
 use crate::operation::Directory;
@@ -38,6 +39,8 @@ pub(super) struct Lens {
     pub(super) values: Option<ValuesFilter>,
     /// What the subentries control wants to see.
     pub(super) subentries: Option<bool>,
+    /// What the get effective rights control wants told.
+    pub(super) rights: Option<Box<Rights>>,
 }
 
 impl Lens {
@@ -87,7 +90,14 @@ impl Lens {
             schema: &schema,
             context: &context,
         };
-        view.project(sight, readable, entry, |slices| exchange.entry(entry.dn(), slices, controls));
+        view.project(sight, readable, entry, |slices| match &self.rights {
+            None => exchange.entry(entry.dn(), slices, controls),
+            Some(rights) => {
+                let told = rights.told(sight, entry, &schema);
+                let slices: Vec<&[u8]> = slices.iter().copied().chain(std::iter::once(&told[..])).collect();
+                exchange.entry(entry.dn(), &slices, controls);
+            }
+        });
     }
 }
 

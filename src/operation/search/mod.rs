@@ -7,6 +7,7 @@ mod explain;
 mod lens;
 pub(super) mod paged;
 pub(super) mod persistent;
+mod rights;
 mod run;
 mod sort;
 mod source;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 pub(super) use lens::Children;
 use lens::{Lens, is_in_scope};
 use persistent::Listener;
+use rights::Rights;
 use run::{Bounds, Page, Run, smaller};
 use sort::Sorting;
 use source::Source;
@@ -127,6 +129,8 @@ struct Search {
     sorting: Option<Sorting>,
     controls: Vec<ResponseControl>,
     persistent: Option<PersistentSearchRequest>,
+    /// The answer if no entry is found: the base must not be seen.
+    unless_found: Option<LdapResult>,
 }
 
 impl Search {
@@ -143,6 +147,7 @@ impl Search {
         run.page = self.page;
         run.sorting = self.sorting;
         run.controls = self.controls;
+        run.unless_found = self.unless_found;
         run.listener = listener.map(|(_, listener)| listener);
         run.start()
     }
@@ -187,6 +192,10 @@ fn prepare(
         selection: Selection::compile(search.attributes, search.types_only, &schema),
         values: controls.matched_values.as_deref().map(|items| ValuesFilter::compile(items, &schema)),
         subentries: controls.subentries,
+        rights: match controls.effective_rights.take() {
+            None => None,
+            Some(request) => Rights::of(exchange, request, search)?.map(Box::new),
+        },
     };
     if controls.persistent_search.is_some() {
         bound_persistent(exchange)?;
@@ -210,6 +219,20 @@ fn prepare(
         },
     };
     let is_all = lens.base == NormalizedDn::root() && lens.scope != Scope::Base;
+    if let Some(hidden) = hidden(exchange, &lens, &found, &controls, search) {
+        let parts = parts(&*directory.store, &lens, false);
+        // Without an index it is as if the base were not there, which needs none.
+        if check_index(exchange, &parts).is_err() {
+            return Err(hidden);
+        }
+        // A later page follows one that found something.
+        let is_first = controls.paged.as_ref().is_none_or(|page| page.cookie.is_empty());
+        let mut plan = plan(exchange, search, &mut controls, lens, Source::store(parts))?;
+        if let Plan::Run(run) = &mut plan {
+            run.unless_found = is_first.then_some(hidden);
+        }
+        return Ok(plan);
+    }
     if !is_all {
         let base = visible(exchange, &lens, found.entry.as_ref(), search.base)?;
         if let Some(assertion) = &controls.assertion {
@@ -232,6 +255,26 @@ fn prepare(
         Source::store(parts)
     };
     plan(exchange, search, &mut controls, lens, source)
+}
+
+/// What a search below a base that the requester must not see answers unless it finds something: that the base is not
+/// there. None if it is seen, or if nothing below it could be seen either.
+///
+/// OpenDJ answers success without entries there, which tells that the base exists; a DN is a secret here.
+fn hidden(
+    exchange: &Exchange,
+    lens: &Lens,
+    found: &Base,
+    controls: &RequestControls<'_>,
+    search: &SearchRequest<'_>,
+) -> Option<LdapResult> {
+    let is_below = lens.scope != Scope::Base && lens.base != NormalizedDn::root() && found.made.is_none();
+    let entry = found.entry.as_ref().filter(|_| is_below)?;
+    let is_plain = controls.persistent_search.is_none() && controls.assertion.is_none();
+    let sight = &exchange.sight;
+    let may_find =
+        is_plain && !sight.sees(entry, &lens.base) && sight.access.may_see_below(&sight.who, &lens.base);
+    may_find.then(|| outcome::no_such_object(search.base).matched(place::matched(exchange, &lens.base)))
 }
 
 struct Base {
@@ -394,5 +437,6 @@ fn plan(
         sorting,
         controls: answered,
         persistent: controls.persistent_search,
+        unless_found: None,
     })))
 }

@@ -78,6 +78,8 @@ pub(super) struct Run {
     pub(super) listener: Option<Arc<Listener>>,
     /// Controls of the answer that are known beforehand.
     pub(super) controls: Vec<ResponseControl>,
+    /// The answer if no entry is found, whatever else would be: the base must not be seen.
+    pub(super) unless_found: Option<LdapResult>,
     progress: Progress,
 }
 
@@ -112,6 +114,7 @@ impl Run {
             sorting: None,
             listener: None,
             controls: Vec::new(),
+            unless_found: None,
             progress: Progress::default(),
         }
     }
@@ -174,7 +177,10 @@ impl Run {
     }
 
     fn end(self, result: &LdapResult) {
-        let Self { exchange, listener, controls, .. } = self;
+        let Self { exchange, listener, controls, unless_found, .. } = self;
+        if let Some(hidden) = unless_found.filter(|_| exchange.entries == 0) {
+            return exchange.finish(&hidden);
+        }
         match listener {
             Some(listener) if result.code == ResultCode::SUCCESS && !exchange.is_ended() => {
                 listener.go_live(exchange);

@@ -25,6 +25,7 @@ pub enum ControlKind {
     Subentries,
     MatchedValues,
     PasswordPolicy,
+    EffectiveRights,
 }
 
 impl ControlKind {
@@ -47,6 +48,7 @@ impl ControlKind {
         Self::Subentries,
         Self::MatchedValues,
         Self::PasswordPolicy,
+        Self::EffectiveRights,
     ];
 
     /// The control with this OID.
@@ -74,6 +76,7 @@ impl ControlKind {
             Self::Subentries => oid::SUBENTRIES,
             Self::MatchedValues => oid::MATCHED_VALUES,
             Self::PasswordPolicy => oid::PASSWORD_POLICY,
+            Self::EffectiveRights => oid::GET_EFFECTIVE_RIGHTS,
         }
     }
 
@@ -97,6 +100,7 @@ impl ControlKind {
             Self::Subentries => "subentries",
             Self::MatchedValues => "matched values",
             Self::PasswordPolicy => "password policy",
+            Self::EffectiveRights => "get effective rights",
         }
     }
 
@@ -110,9 +114,12 @@ impl ControlKind {
             }
             Self::PreRead => matches!(operation, Delete | Modify | ModifyDn),
             Self::PostRead => matches!(operation, Add | Modify | ModifyDn),
-            Self::Paged | Self::PersistentSearch | Self::Sort | Self::Subentries | Self::MatchedValues => {
-                matches!(operation, Search)
-            }
+            Self::Paged
+            | Self::PersistentSearch
+            | Self::Sort
+            | Self::Subentries
+            | Self::MatchedValues
+            | Self::EffectiveRights => matches!(operation, Search),
             Self::PermissiveModify => matches!(operation, Modify),
             Self::SubtreeDelete => matches!(operation, Delete),
             Self::NoOp => matches!(operation, Add | Delete | Modify | ModifyDn),

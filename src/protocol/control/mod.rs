@@ -6,6 +6,7 @@
 
 pub mod assertion;
 pub mod authorization_identity;
+pub mod effective_rights;
 pub mod entry_change;
 pub mod matched_values;
 pub mod paged;
@@ -44,6 +45,7 @@ pub const SUPPORTED: &[&str] = &[
     oid::AUTHORIZATION_IDENTITY_REQUEST,
     oid::PROXIED_AUTHORIZATION,
     oid::MANAGE_DSA_IT,
+    oid::GET_EFFECTIVE_RIGHTS,
     oid::PERSISTENT_SEARCH,
     oid::ENTRY_CHANGE_NOTIFICATION,
 ];
@@ -160,6 +162,8 @@ pub struct RequestControls<'a> {
     pub subentries: Option<bool>,
     /// Which values are wanted (RFC 3876).
     pub matched_values: Option<Vec<Filter<'a>>>,
+    /// Whose rights on the entries found are wanted, and on which attributes besides.
+    pub effective_rights: Option<effective_rights::RightsRequest>,
 }
 
 impl<'a> RequestControls<'a> {
@@ -229,6 +233,9 @@ impl<'a> RequestControls<'a> {
             ControlKind::Proxied => self.proxied = Some(proxied::parse(critical, needed?)?),
             ControlKind::Subentries => self.subentries = Some(subentries::parse(needed?)?),
             ControlKind::MatchedValues => self.matched_values = Some(matched_values::parse(needed?)?),
+            ControlKind::EffectiveRights => {
+                self.effective_rights = Some(effective_rights::RightsRequest::parse(given)?);
+            }
             // These have no value; an empty one is let through, for there are clients that send it.
             ControlKind::PermissiveModify
             | ControlKind::ManageDsaIt
@@ -281,6 +288,7 @@ impl<'a> RequestControls<'a> {
             ControlKind::Proxied => self.proxied = None,
             ControlKind::Subentries => self.subentries = None,
             ControlKind::MatchedValues => self.matched_values = None,
+            ControlKind::EffectiveRights => self.effective_rights = None,
             ControlKind::Affinity
             | ControlKind::PermissiveModify
             | ControlKind::ManageDsaIt

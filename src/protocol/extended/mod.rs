@@ -3,6 +3,7 @@
 //! What may enter: names and values of extended operations. Carrying them out is the operations' business.
 
 pub mod cancel;
+pub mod explain_access;
 pub mod password_modify;
 pub mod start_tls;
 pub mod whoami;
@@ -18,6 +19,7 @@ pub enum ExtendedKind {
     WhoAmI,
     PasswordModify,
     Cancel,
+    ExplainAccess,
 }
 
 impl ExtendedKind {
@@ -28,6 +30,7 @@ impl ExtendedKind {
             oid::WHO_AM_I => Self::WhoAmI,
             oid::PASSWORD_MODIFY => Self::PasswordModify,
             oid::CANCEL => Self::Cancel,
+            oid::EXPLAIN_ACCESS => Self::ExplainAccess,
             _ => return None,
         })
     }
@@ -39,12 +42,14 @@ impl ExtendedKind {
             Self::WhoAmI => oid::WHO_AM_I,
             Self::PasswordModify => oid::PASSWORD_MODIFY,
             Self::Cancel => oid::CANCEL,
+            Self::ExplainAccess => oid::EXPLAIN_ACCESS,
         }
     }
 }
 
 /// The extended operations the root DSE lists; StartTLS only where the listener has TLS to offer.
-pub const SUPPORTED: &[&str] = &[oid::WHO_AM_I, oid::PASSWORD_MODIFY, oid::CANCEL, oid::START_TLS];
+pub const SUPPORTED: &[&str] =
+    &[oid::WHO_AM_I, oid::PASSWORD_MODIFY, oid::CANCEL, oid::EXPLAIN_ACCESS, oid::START_TLS];
 
 #[cfg(test)]
 mod tests {
