@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::ldap::{AdminOptions, wanted};
-use super::{Failure, args, task};
+use super::ldap::wanted;
+use super::{Failure, task};
 use crate::protocol::extended::explain_access::ExplainAccess;
 use crate::protocol::{oid, request};
 
@@ -41,13 +41,8 @@ enum Command {
 
 #[derive(Debug, Clone, Args)]
 struct Explain {
-    /// Print help.
-    #[arg(short = 'H', long, action = clap::ArgAction::Help)]
-    help: Option<bool>,
     #[command(flatten)]
-    at: args::At,
-    #[command(flatten)]
-    admin: AdminOptions,
+    head: task::Head,
     /// Who wants to do it: a DN, u:NAME, or anonymous.
     #[arg(long = "as", value_name = "DN")]
     who: String,
@@ -76,7 +71,7 @@ struct Explain {
 
 pub(super) fn run(options: &Access) -> Result<ExitCode, Failure> {
     let Command::Explain(asked) = &options.command;
-    let mut client = task::connect("ctsd access explain", &asked.at, &asked.admin)?.ok_or_else(|| {
+    let mut client = task::connect("ctsd access explain", &asked.head)?.ok_or_else(|| {
         Failure::new("the server does not run, and it is the server that knows its ACIs; start it")
     })?;
     let value = ExplainAccess {

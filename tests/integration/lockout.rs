@@ -95,3 +95,32 @@ fn a_start_with_a_bad_configuration_is_for_the_administrator_alone() {
     instance.start();
     assert_eq!(instance.link().search(&Query::base(""), &[]).code(), 0);
 }
+
+/// Entered and left by a task, as the reference's scripts do it.
+#[test]
+fn tasks_enter_and_leave_lockdown_mode() {
+    let instance = Instance::started(Setup { cts: true, tls: false });
+    let mut root = instance.root();
+    let run = |root: &mut crate::support::Link, class: &str| {
+        let dn = format!("ds-task-id={class},cn=Scheduled Tasks,cn=Tasks");
+        let name = format!("org.opends.server.tasks.{class}");
+        let task = [
+            ("objectClass", &["top", "ds-task"][..]),
+            ("ds-task-id", &[class][..]),
+            ("ds-task-class-name", &[name.as_str()][..]),
+        ];
+        let added = root.add(&dn, &task, &[]);
+        assert_eq!(added.code, 0, "{added:?}");
+        let done = crate::support::within(10, || {
+            let found = root.read(&dn, &["ds-task-state"]);
+            (found.entries[0].text("ds-task-state")? == "COMPLETED_SUCCESSFULLY").then_some(())
+        });
+        assert!(done.is_some());
+    };
+    let heartbeat = || instance.link().search(&Query::base(""), &[]).code();
+    run(&mut root, "EnterLockdownModeTask");
+    assert_eq!(heartbeat(), 53);
+    assert!(instance.root().heartbeat());
+    run(&mut root, "LeaveLockdownModeTask");
+    assert_eq!(heartbeat(), 0);
+}
