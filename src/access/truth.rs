@@ -226,7 +226,7 @@ fn target_attributes() {
         target(r#"(targetattr="cn || coreTokenType")"#, reading("coreTokenType"), reading("coreTokenId")),
         target(r#"(targetattr="*")"#, reading("coreTokenType"), None),
         target(r#"(targetattr="+")"#, reading("etag"), reading("coreTokenType")),
-        target(r#"(targetattr="* || etag")"#, reading("etag"), reading("createTimestamp")),
+        target(r#"(targetattr="coreTokenType || etag")"#, reading("etag"), reading("createTimestamp")),
         target(r#"(targetattr!="coreTokenId")"#, reading("coreTokenType"), reading("coreTokenId")),
         target(r#"(targetattr!="coreTokenId")"#, reading("coreTokenType"), reading("etag")),
         target(r#"(targetattr!="etag")"#, reading("createTimestamp"), reading("etag")),

@@ -119,7 +119,7 @@ mod tests {
             .filter_map(|line| line.split('"').nth(1))
             .collect();
         assert!(all.len() > 40);
-        assert!(all.iter().all(|oid| oid.split('.').all(|arc| arc.parse::<u64>().is_ok())));
+        assert!(all.iter().all(|oid| oid.split('.').all(|arc| arc.parse::<u128>().is_ok())));
         all.sort_unstable();
         let count = all.len();
         all.dedup();
