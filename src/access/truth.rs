@@ -403,7 +403,8 @@ fn when_it_asks() {
 fn rules_combined() {
     let cts = format!("userdn=\"ldap:///{CTS}\"");
     let here = r#"ip="10.1.2.3""#;
-    let there = Some(Case { address: "10.9.9.9", user: CTS, ..READ });
+    let away = Case { address: "10.9.9.9", user: CTS, ..READ };
+    let there = Some(away);
     Table::new().check_all([
         rule(format!("{cts} and {here}"), by(CTS), by(OTHER)),
         rule(format!("{cts} and {here}"), by(CTS), there),
@@ -423,7 +424,7 @@ fn rules_combined() {
     );
     assert!(table.grants(&by(CTS).unwrap(), &[&both]));
     assert!(!table.grants(&by(OTHER).unwrap(), &[&both]));
-    assert!(!table.grants(&there.unwrap(), &[&both]));
+    assert!(!table.grants(&away, &[&both]));
 }
 
 #[test]
