@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::build::build;
 use super::checkpoint::Checkpoints;
+use super::damage::{self, Loss};
 use super::execute::Executor;
 use super::index::Index;
 use super::index_store::SharedStore;
@@ -148,6 +149,7 @@ pub struct Backend {
     pub(super) upkeep: Mutex<Upkeep>,
     pub(super) schema: Arc<SchemaStore>,
     recovered: Recovered,
+    pub(super) loss: Loss,
     dataset_id: [u8; 16],
     pub(super) replica: ReplicaId,
     pub(super) life: Life,
@@ -196,18 +198,11 @@ impl Backend {
         store: Option<SharedStore>,
         options: &BackendOptions,
     ) -> Result<Self, StoreError> {
-        let Started { view, writer, recovered, start, dataset_id, life, taker, unbuilt } =
+        let Started { view, writer, recovered, start, dataset_id, life, taker, unbuilt, loss } =
             start(&home, &log, options, store)?;
         let shared = Arc::new(Shared::new(Arc::clone(&view)));
-        if let Some(cut) = &recovered.cut {
-            tracing::warn!(
-                segment = cut.segment,
-                offset = cut.offset,
-                "an unfinished tail of the log was cut"
-            );
-        }
-        if let Some(damage) = recovered.damage.first() {
-            shared.poison(format!("the log is damaged: {damage}"));
+        if let Some(reason) = damage::tell(&recovered, &loss) {
+            shared.poison(reason);
         }
         let checkpoints = taker.map(|taker| Checkpoints::start(taker, Arc::clone(&view)));
         let newest = start.csns.last().ms();
@@ -226,6 +221,7 @@ impl Backend {
             upkeep: Mutex::new(upkeep),
             schema: Arc::clone(&options.schema),
             recovered,
+            loss,
             dataset_id,
             replica,
             life,

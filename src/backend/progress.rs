@@ -14,6 +14,21 @@ pub enum StartPhase {
     Entries,
 }
 
+impl StartPhase {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Checkpoint, Self::Log, Self::Entries];
+}
+
+impl std::fmt::Display for StartPhase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Checkpoint => "loading the checkpoint",
+            Self::Log => "reading the log",
+            Self::Entries => "building the view",
+        })
+    }
+}
+
 /// How far a start is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartProgress {
@@ -27,11 +42,7 @@ pub struct StartProgress {
 
 impl std::fmt::Display for StartProgress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = match self.phase {
-            StartPhase::Checkpoint => "loading the checkpoint",
-            StartPhase::Log => "reading the log",
-            StartPhase::Entries => "building the view",
-        };
+        let what = self.phase;
         match (self.done * 100).checked_div(self.total) {
             Some(percent) => write!(f, "{what}: {percent} %"),
             None => write!(f, "{what}: {} records", self.done),

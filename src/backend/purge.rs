@@ -368,7 +368,7 @@ impl Purger {
             return Ok(None);
         }
         let entry = pieces::read(&self.shared.view.log, from)?;
-        Ok(Some(Copied { id, from, entry: Arc::new(entry) }))
+        Ok(Some(Copied { id, from, entry: Arc::new(entry), children: 0 }))
     }
 
     /// Has the sequencer write copies, and waits until the view shows them. Gives back the sequence it shows.

@@ -11,7 +11,8 @@ use super::StoreError;
 use super::build::fill;
 use super::index::{Index, IndexSet, tree_name};
 use super::open::Backend;
-use super::pipeline::Work;
+use super::pipeline::{Sender, Work};
+use super::verify::is_beside_indexes;
 use super::view::View;
 
 /// Which indexes are to be built anew.
@@ -21,7 +22,8 @@ pub enum Rebuild {
     All,
     /// Those that are not ready.
     Degraded,
-    /// Those of these attributes; `attribute.kind` means one of them.
+    /// Those of these attributes; `attribute.kind` means one of them. `names` (or `dn2id`) and `children` (or
+    /// `id2childrencount`) mean the tree of names and the counters of children.
     Named(Vec<String>),
 }
 
@@ -33,12 +35,14 @@ impl Backend {
     pub fn unknown_indexes<'a>(&self, names: &'a [String]) -> Vec<&'a str> {
         let indexes = self.shared.view.indexes.load();
         let schema = self.schema.current();
-        names.iter().map(String::as_str).filter(|name| indexes.called(name, &schema).is_empty()).collect()
+        let is_known = |name: &&str| is_beside_indexes(name) || !indexes.called(name, &schema).is_empty();
+        names.iter().map(String::as_str).filter(|name| !is_known(name)).collect()
     }
 
     /// Builds indexes anew while the old ones serve, and gives back their names. It returns when the new content is
     /// in force; [`super::TokenStore::index_states`] says how far it is meanwhile, and so does `tell`: entries done, of
-    /// how many; it ends the rebuild by giving `false`. Memory for the new trees is taken besides the old ones'.
+    /// how many; it ends the rebuild by giving `false`. Memory for the new trees is taken besides the old ones'. The tree of
+    /// names and the counters of children are mended in place, entry by entry, and given back as `names`.
     ///
     /// Fails, and leaves the indexes as they were, for a name that means no index, while another rebuild runs, when
     /// the configuration changes the indexes meanwhile, and when the store closes.
@@ -48,12 +52,34 @@ impl Backend {
         tell: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<Vec<String>, StoreError> {
         let work = self.pipeline.work().ok_or_else(|| StoreError::Unwilling("the store is closed".into()))?;
+        let mut done = self.rebuild_indexes(which, &work, tell)?;
+        let is_wanted = match which {
+            Rebuild::All => true,
+            Rebuild::Degraded => false,
+            Rebuild::Named(names) => names.iter().any(|name| is_beside_indexes(name)),
+        };
+        if is_wanted {
+            let mended = self.mend_names(tell)?;
+            if mended > 0 {
+                tracing::warn!(mended, "names and counters of children were wrong and are put right");
+            }
+            done.push("names".to_owned());
+        }
+        Ok(done)
+    }
+
+    fn rebuild_indexes(
+        &self,
+        which: &Rebuild,
+        work: &Sender<Work>,
+        tell: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<Vec<String>, StoreError> {
         let pairs = self.begin(which)?;
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
         let new: Vec<Arc<Index>> = pairs.iter().map(|(_, new)| Arc::clone(new)).collect();
-        let filled = match fill(&self.shared, &new, &work, tell) {
+        let filled = match fill(&self.shared, &new, work, tell) {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.shared.unwilling().unwrap_or_else(changed)),
             Err(error) => Err(error),
@@ -93,7 +119,7 @@ impl Backend {
                 wanted.extend(before.indexes.iter().filter(|index| !index.progress.is_ready()).cloned());
             }
             Rebuild::Named(names) => {
-                for name in names {
+                for name in names.iter().filter(|name| !is_beside_indexes(name)) {
                     let called = before.called(name, &schema);
                     if called.is_empty() {
                         return Err(StoreError::Unwilling(format!("there is no index {name}")));

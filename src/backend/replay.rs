@@ -1,6 +1,7 @@
 //! The view from the log: what is there after a start.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::StoreError;
 use super::index::Keys;
@@ -28,13 +29,22 @@ pub(crate) struct Replay {
     csns: CsnGenerator,
     marks: Marks,
     last: u64,
+    /// Whether records are lost: then any entry may lack what was above it.
+    pub(crate) has_holes: bool,
 }
 
 impl Replay {
     /// A replay from a position with its marks, or, at 0, from nothing.
     pub(crate) fn new(mut csns: CsnGenerator, applied: u64, marks: Marks) -> Self {
         csns.observe(Csn::from_bytes(marks.csn));
-        Self { versions: IdMap::default(), keeps_gone: applied > 0, csns, marks, last: applied }
+        Self {
+            versions: IdMap::default(),
+            keeps_gone: applied > 0,
+            csns,
+            marks,
+            last: applied,
+            has_holes: false,
+        }
     }
 
     /// Takes the next record.
@@ -89,14 +99,14 @@ impl Replay {
     }
 
     /// Fills the view's trees, which have none of these entries, on `threads` threads. The slots that are there already
-    /// are those of other entries.
+    /// are those of other entries. Gives back the names of entries that are left out, because what is above them is lost.
     pub(crate) fn fill(
         &self,
         view: &View,
         schema: &Schema,
         threads: usize,
         progress: &(dyn Fn(u64, u64) + Sync),
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
         let children = self.children(view)?;
         let mut live: Vec<(Place, EntryId, EntryId)> = self
             .versions
@@ -104,23 +114,13 @@ impl Replay {
             .filter_map(|(&id, version)| version.map(|(place, parent)| (place, EntryId(id), parent)))
             .collect();
         live.sort_unstable_by_key(|(place, ..)| *place);
-        let (orphans, done) = (AtomicU64::new(0), AtomicU64::new(0));
-        let has_parent = |parent: EntryId| -> Result<bool, StoreError> {
-            let is_there = parent == EntryId::ROOT
-                || match self.versions.get(&parent.0) {
-                    Some(version) => version.is_some(),
-                    None => view.store.slot(parent)?.is_some(),
-                };
-            if !is_there {
-                orphans.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(is_there)
-        };
+        let (orphans, done) = (Mutex::new(Vec::new()), AtomicU64::new(0));
+        let has_parent = |parent: EntryId| self.is_rooted(view, parent);
         let total = live.len() as u64;
         let count = |id: EntryId| children.get(&id.0).copied().unwrap_or(0);
         let work = |part: &[(Place, EntryId, EntryId)]| {
             for piece in part.chunks(BATCH) {
-                put(view, schema, piece, &count, &has_parent)?;
+                put(view, schema, piece, &count, &has_parent, &orphans)?;
                 let piece = piece.len() as u64;
                 progress(done.fetch_add(piece, Ordering::Relaxed) + piece, total);
             }
@@ -134,12 +134,33 @@ impl Replay {
                 worker.join().unwrap_or_else(|_| Err(StoreError::Corrupt("a replay thread failed".into())))
             })
         })?;
-        let orphans = orphans.into_inner();
-        if orphans > 0 {
+        let orphans: Vec<String> = orphans.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !orphans.is_empty() {
             view.has_orphans.store(true, Ordering::Release);
-            tracing::error!(orphans, "entries whose parents are lost are left out");
+            tracing::error!(orphans = orphans.len(), "entries whose parents are lost are left out");
         }
-        Ok(())
+        Ok(orphans)
+    }
+
+    /// Whether an entry is there, and, where records are lost, everything above it.
+    fn is_rooted(&self, view: &View, id: EntryId) -> Result<bool, StoreError> {
+        let mut id = id;
+        // Deeper than any name; a damaged log might hold a ring.
+        for _ in 0..1000 {
+            if id == EntryId::ROOT {
+                return Ok(true);
+            }
+            let parent = match self.versions.get(&id.0) {
+                Some(version) => version.map(|(_, parent)| parent),
+                None => view.store.slot(id)?.map(|slot| slot.parent),
+            };
+            match parent {
+                None => return Ok(false),
+                Some(_) if !self.has_holes => return Ok(true),
+                Some(parent) => id = parent,
+            }
+        }
+        Ok(false)
     }
 
     /// How many children each entry has, counted from the slots and the replayed versions; the slots are told.
@@ -191,15 +212,17 @@ fn put(
     piece: &[(Place, EntryId, EntryId)],
     children: &dyn Fn(EntryId) -> u64,
     has_parent: &dyn Fn(EntryId) -> Result<bool, StoreError>,
+    orphans: &Mutex<Vec<String>>,
 ) -> Result<(), StoreError> {
     let indexes = view.indexes.load_full();
     let mut batch = Batch::new();
     let mut keys = Keys::default();
     for &(place, id, parent) in piece {
+        let entry = pieces::read(&view.log, place)?;
         if !has_parent(parent)? {
+            orphans.lock().unwrap_or_else(PoisonError::into_inner).push(entry.dn().to_owned());
             continue;
         }
-        let entry = pieces::read(&view.log, place)?;
         let key = NormalizedDn::parse(entry.dn(), schema)
             .map_err(|error| StoreError::Corrupt(format!("the name of entry {}: {error}", id.0)))?;
         let rdn = if parent == EntryId::ROOT { key.as_bytes() } else { key.rdn_key() };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher24;
 
 use super::checkpoint::{self, Header, Taker};
+use super::damage::{self, Loss};
 use super::dataset;
 use super::index::{Index, IndexSet};
 use super::index_store::{IndexStore, Marks, Purpose, SharedStore};
@@ -20,7 +21,7 @@ use super::store::StoreError;
 use super::view::{View, store_error};
 use crate::changelog::{Csn, CsnGenerator, Origin, ReplicaId};
 use crate::config::IndexStoreKind;
-use crate::log::{Cut, Disk, Log, Options, Recovered, Writer};
+use crate::log::{Cut, Disk, Log, Options, OsDisk, Recovered, Writer};
 use crate::schema::{NormalizedDn, Schema};
 
 /// Raised when keys are made in another way: what was kept is of no use then.
@@ -52,6 +53,8 @@ pub(crate) struct Started {
     pub(crate) taker: Option<Arc<Taker>>,
     /// Indexes that what was kept does not have.
     pub(crate) unbuilt: Vec<Arc<Index>>,
+    /// What damage of the log did.
+    pub(crate) loss: Loss,
 }
 
 /// What was kept: it holds everything up to `applied` and nothing after `through`.
@@ -162,6 +165,7 @@ pub(crate) fn start(
         });
         let (log, writer, mut recovered) = opened.map_err(|error| store_error(&error))?;
         cut = cut.or(recovered.cut.take());
+        replay.has_holes = !recovered.damage.is_empty();
         if let Some(base) = &base
             && !fits(base, &recovered)
         {
@@ -186,8 +190,8 @@ pub(crate) fn start(
         let clock = Arc::clone(&options.clock);
         let view = View::new(Arc::clone(&store), log, clock, options.cache_bytes, suffixes.clone())?;
         let filled = fill(&view, &trees, home, options, &schema, &replay, base.is_some(), threads, &reporter);
-        let unbuilt = match filled {
-            Ok(unbuilt) => unbuilt,
+        let (unbuilt, orphans) = match filled {
+            Ok(filled) => filled,
             Err(StoreError::Corrupt(reason)) if base.is_some() => {
                 tracing::warn!(reason, "what was kept of the view cannot be used");
                 drop((view, writer));
@@ -199,6 +203,12 @@ pub(crate) fn start(
         let start = replay.finish(&view, dataset_id)?;
         store.set_complete(view.names, true)?;
         recovered.cut = cut;
+        for missing in damage::missing(&view) {
+            if recovered.damage.iter().all(|known| known.lost != missing.lost) {
+                recovered.damage.push(missing);
+            }
+        }
+        let loss = damage::look(&view, &recovered, &orphans)?;
         let taker = match trees {
             Trees::Memory(memory, header) => {
                 // What was replayed on top is in no checkpoint yet.
@@ -219,6 +229,7 @@ pub(crate) fn start(
             life,
             taker,
             unbuilt,
+            loss,
         });
     }
 }
@@ -240,7 +251,8 @@ const fn fits(base: &Base, recovered: &Recovered) -> bool {
     recovered.first_sequence <= base.applied + 1 && recovered.last_sequence >= base.through
 }
 
-/// Makes the trees show what the log says. The indexes that have to be built are given back.
+/// Makes the trees show what the log says. The indexes that have to be built are given back, and the names of entries that
+/// are left out because what is above them is lost.
 #[allow(clippy::too_many_arguments)]
 fn fill(
     view: &View,
@@ -252,7 +264,7 @@ fn fill(
     has_base: bool,
     threads: usize,
     reporter: &Reporter,
-) -> Result<Vec<Arc<Index>>, StoreError> {
+) -> Result<(Vec<Arc<Index>>, Vec<String>), StoreError> {
     let store = &view.store;
     let others = |store: &SharedStore| store.trees().into_iter().filter(|(_, tree)| *tree != view.names);
     // A tree that is not whole would be taken for one that is being built.
@@ -269,7 +281,7 @@ fn fill(
     view.indexes.store(Arc::new(indexes));
     let indexes = view.indexes.load_full();
     let entries = |done, total| reporter.tell(StartPhase::Entries, done, total);
-    match trees {
+    let orphans = match trees {
         Trees::Memory(memory, header) => {
             if let Some(header) = header {
                 let load = |done, total| reporter.tell(StartPhase::Checkpoint, done, total);
@@ -278,11 +290,14 @@ fn fill(
                     return Err(StoreError::Corrupt("a checkpoint has no names".into()));
                 }
             }
-            replay.fill(view, schema, threads, &entries)?;
+            replay.fill(view, schema, threads, &entries)?
         }
-        Trees::Kept(_) if has_base => patch(view, schema, replay.versions(), &entries)?,
+        Trees::Kept(_) if has_base => {
+            patch(view, schema, replay.versions(), &entries)?;
+            Vec::new()
+        }
         Trees::Kept(_) => replay.fill(view, schema, threads, &entries)?,
-    }
+    };
     let mut unbuilt = Vec::new();
     for index in &indexes.indexes {
         if !has_base {
@@ -294,7 +309,15 @@ fn fill(
             unbuilt.push(Arc::clone(index));
         }
     }
-    Ok(unbuilt)
+    Ok((unbuilt, orphans))
+}
+
+/// Removes all that is kept of the trees: the next start makes them anew from the log. The store must not be open.
+pub(crate) fn forget_kept(options: &BackendOptions) -> Result<(), StoreError> {
+    let home = OsDisk::create(&options.directory)
+        .map_err(|error| StoreError::Io(format!("cannot open {}: {error}", options.directory.display())))?;
+    checkpoint::remove_all(&home)?;
+    SledStore::remove(&options.directory.join(SLED))
 }
 
 /// What trees are for that are kept with a data set's log.

@@ -197,6 +197,13 @@ impl View {
         }
     }
 
+    /// Called between two groups when names were put right.
+    pub(crate) fn forget_names(&self) {
+        let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.containers.store(Arc::default());
+    }
+
     /// Reads a version.
     pub(crate) fn load(&self, id: EntryId, place: Place) -> Result<Arc<StoredEntry>, StoreError> {
         if let Some(entry) = self.cache.get(id, place) {

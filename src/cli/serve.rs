@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -14,7 +14,7 @@ use super::{Failure, args};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Instance, LogKind, LogPublisher};
 use crate::protocol::result::{LdapResult, ResultCode};
-use crate::server::{Server, ServerError};
+use crate::server::{Opening, Server, ServerError};
 use crate::telemetry::{ErrorLog, StandardError, TraceOptions, start_tracing};
 
 /// While the data is being recovered, the service manager is told so often that it goes on.
@@ -92,7 +92,13 @@ pub(super) fn serve(
 
 /// Opens the instance on a thread of its own, and tells the service manager meanwhile that it goes on.
 async fn open(instance: Instance) -> Result<Server, Failure> {
-    let mut opening = tokio::task::spawn_blocking(move || Server::open(instance));
+    let status = Arc::new(Mutex::new("opening the data store".to_owned()));
+    let told = Arc::clone(&status);
+    let tell = move |progress: crate::backend::StartProgress| {
+        *told.lock().unwrap_or_else(PoisonError::into_inner) = format!("opening the data store: {progress}");
+    };
+    let how = Opening { on_progress: Some(Arc::new(tell)), ..Opening::default() };
+    let mut opening = tokio::task::spawn_blocking(move || Server::open_as(instance, how));
     let mut tell = tokio::time::interval(OPENING);
     loop {
         tokio::select! {
@@ -102,8 +108,9 @@ async fn open(instance: Instance) -> Result<Server, Failure> {
             }
             _ = tell.tick() => {
                 let extension = u32::try_from((OPENING * 6).as_micros()).unwrap_or(u32::MAX);
+                let status = status.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 notify(&[
-                    NotifyState::Status("opening the data store"),
+                    NotifyState::Status(&status),
                     NotifyState::ExtendTimeoutUsec(extension),
                 ]);
             }

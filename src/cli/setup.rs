@@ -1,5 +1,6 @@
 //! `ctsd setup`: a new instance, its base entries, and the server started in the background.
 
+use std::io::{BufRead, Seek};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use super::ports::{self, ADMIN_PORT};
 use super::{Failure, process, prompt, serve};
 use crate::access::default_globals;
 use crate::auth::{Secret, Verifier, scheme::Scheme};
+use crate::backend::StartPhase;
 use crate::config::{self, Instance, SecretValue, SetupOptions, TlsFiles};
 use crate::ldif::{LdifChange, LdifReader};
 use crate::name::Dn;
@@ -346,6 +348,43 @@ pub(super) fn expect(dn: &str, result: &LdapResult) -> Result<(), Failure> {
     Err(Failure::new(format!("{dn}: {} {}", result.code, result.diagnostic)))
 }
 
+/// Shows on a terminal how far a start in the background is, by what the server writes.
+struct Progress {
+    /// The server's output, from where this start begins; none without a terminal.
+    output: Option<std::io::BufReader<std::fs::File>>,
+    has_shown: bool,
+}
+
+impl Progress {
+    fn of(output: &Path) -> Self {
+        let open = || {
+            let mut file = std::fs::File::open(output)?;
+            file.seek(std::io::SeekFrom::End(0))?;
+            Ok::<_, std::io::Error>(std::io::BufReader::new(file))
+        };
+        let output = if rustix::termios::isatty(std::io::stderr()) { open().ok() } else { None };
+        Self { output, has_shown: false }
+    }
+
+    fn show(&mut self) {
+        let Some(output) = &mut self.output else { return };
+        let mut line = String::new();
+        while output.read_line(&mut line).is_ok_and(|octets| octets > 0) {
+            if let Some(text) = StartPhase::ALL.iter().find_map(|phase| line.find(&phase.to_string())) {
+                eprint!("\r\x1b[K{}", line.get(text..).unwrap_or_default().trim_end());
+                self.has_shown = true;
+            }
+            line.clear();
+        }
+    }
+
+    fn end(&self) {
+        if self.has_shown {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
 /// Starts the server on its own and returns when it serves; says where.
 pub(super) fn start_in_background(directory: &Path) -> Result<Vec<String>, Failure> {
     let output = directory.join("logs/server.out");
@@ -360,12 +399,15 @@ pub(super) fn start_in_background(directory: &Path) -> Result<Vec<String>, Failu
         .process_group(0)
         .spawn()?;
     // Recovery of a large log takes its time; a process that ended has not.
+    let mut progress = Progress::of(&output);
     loop {
         if process::running(directory).is_some()
             && let Some(addresses) = process::serving(directory)
         {
+            progress.end();
             return Ok(addresses);
         }
+        progress.show();
         if let Some(status) = child.try_wait()? {
             let text = std::fs::read_to_string(&output).unwrap_or_default();
             let last = text.lines().last().unwrap_or_default();

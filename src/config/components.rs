@@ -210,6 +210,8 @@ const BACKEND: &[Property] = &[
     size("db-cache-size", 0, u64::MAX, &["0 MB"]).restart(STORE),
     boolean("db-txn-no-sync", FALSE),
     boolean("db-txn-write-no-sync", FALSE),
+    size("db-log-file-max", 64 << 10, 2 << 30, &["64 mib"]).restart(STORE),
+    size("db-checkpointer-bytes-interval", 1, u64::MAX, &["256 mib"]).restart(STORE),
     size("disk-low-threshold", 0, u64::MAX, &["200 megabytes"]),
     size("disk-full-threshold", 0, u64::MAX, &["100 megabytes"]),
     boolean("compact-encoding", TRUE).no_effect(BY_DESIGN),

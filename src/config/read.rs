@@ -214,6 +214,11 @@ fn backends(tree: &ConfigTree, schema: &Schema) -> Vec<BackendConfig> {
             compaction_delay: entry
                 .duration("cts-compaction-delay")
                 .unwrap_or(std::time::Duration::from_secs(60 * 60)),
+            segment_size: entry
+                .size("db-log-file-max")
+                .and_then(|size| u32::try_from(size).ok())
+                .map_or(64 << 20, |size| size - size % 4096),
+            checkpoint_interval: entry.size("db-checkpointer-bytes-interval").unwrap_or(256 << 20),
             disk_low_threshold: entry.size("disk-low-threshold").unwrap_or(0),
             disk_full_threshold: entry.size("disk-full-threshold").unwrap_or(0),
             indexes: indexes.filter_map(|(_, below)| index(below, schema)).collect(),

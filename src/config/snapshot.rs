@@ -201,6 +201,10 @@ pub struct BackendConfig {
     pub compaction: bool,
     /// How old they are by then (`ds-cfg-cts-compaction-delay`).
     pub compaction_delay: Duration,
+    /// Octets of a segment of the log: a multiple of 4096.
+    pub segment_size: u32,
+    /// Octets that the log grows by, at least, between two checkpoints.
+    pub checkpoint_interval: u64,
     pub disk_low_threshold: u64,
     pub disk_full_threshold: u64,
     pub indexes: Vec<IndexConfig>,

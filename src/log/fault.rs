@@ -17,6 +17,8 @@ const SECTOR: usize = 512;
 pub enum Fault {
     /// The operation fails and does nothing; later ones work again.
     Once,
+    /// As [`Fault::Once`], and the disk says that it is full.
+    Full,
     /// The operation does nothing, and nothing works any more.
     Stop,
     /// Some sectors of the write reach the disk, chosen by the seed, and nothing works any more.
@@ -25,14 +27,14 @@ pub enum Fault {
     Late,
 }
 
-/// What of the writes that were never synced is there after a crash.
+/// What of the writes, renames and removals that were never synced is there after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsynced {
     /// All: the process was killed, the machine lives.
     Kept,
     /// None.
     Lost,
-    /// Any of their sectors, chosen by the seed.
+    /// Any of the written sectors, and the first so many renames and removals, chosen by the seed.
     Some(u64),
 }
 
@@ -48,6 +50,8 @@ struct State {
     contents: Vec<Content>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
+    /// The names after each rename and removal that is not synced.
+    pending_names: Vec<BTreeMap<String, usize>>,
     points: u64,
     fault: Option<(u64, Fault)>,
     is_dead: bool,
@@ -63,7 +67,7 @@ enum Verdict {
     Do,
     DoThenFail,
     Tear(u64),
-    Fail,
+    Fail(io::ErrorKind),
 }
 
 fn failure() -> io::Error {
@@ -101,13 +105,14 @@ impl State {
 
     fn point(&mut self) -> Verdict {
         if self.is_dead {
-            return Verdict::Fail;
+            return Verdict::Fail(io::ErrorKind::Other);
         }
         self.points += 1;
         let Some((_, fault)) = self.fault.filter(|(at, _)| *at == self.points) else { return Verdict::Do };
-        self.is_dead = fault != Fault::Once;
+        self.is_dead = !matches!(fault, Fault::Once | Fault::Full);
         match fault {
-            Fault::Once | Fault::Stop => Verdict::Fail,
+            Fault::Once | Fault::Stop => Verdict::Fail(io::ErrorKind::Other),
+            Fault::Full => Verdict::Fail(io::ErrorKind::StorageFull),
             Fault::Torn(seed) => Verdict::Tear(seed),
             Fault::Late => Verdict::DoThenFail,
         }
@@ -124,7 +129,8 @@ impl State {
                 operation(self);
                 Err(failure())
             }
-            Verdict::Tear(_) | Verdict::Fail => Err(failure()),
+            Verdict::Tear(_) => Err(failure()),
+            Verdict::Fail(kind) => Err(io::Error::new(kind, "injected fault")),
         }
     }
 
@@ -134,6 +140,10 @@ impl State {
 
     fn content(&mut self, index: usize) -> io::Result<&mut Content> {
         self.contents.get_mut(index).ok_or_else(failure)
+    }
+
+    fn pend_names(&mut self) {
+        self.pending_names.push(self.names.clone());
     }
 
     fn used(&self) -> u64 {
@@ -195,7 +205,17 @@ impl MemDisk {
             content.current.clone_from(&content.durable);
             content.pending.clear();
         }
-        let names = if unsynced == Unsynced::Kept { &state.names } else { &state.durable_names };
+        let names = match unsynced {
+            Unsynced::Kept => &state.names,
+            Unsynced::Lost => &state.durable_names,
+            // A file system does these in order.
+            Unsynced::Some(seed) => {
+                let spread = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+                let count = usize::try_from(spread).unwrap_or_default() % (state.pending_names.len() + 1);
+                let last = count.checked_sub(1).and_then(|last| state.pending_names.get(last));
+                last.unwrap_or(&state.durable_names)
+            }
+        };
         Self(Arc::new(Mutex::new(State {
             contents,
             names: names.clone(),
@@ -255,6 +275,9 @@ impl Disk for MemDisk {
             state.contents.push(Content { durable: zeros.clone(), current: zeros, pending: Vec::new() });
             state.names.insert(name.to_owned(), index);
             state.durable_names.insert(name.to_owned(), index);
+            for names in &mut state.pending_names {
+                names.insert(name.to_owned(), index);
+            }
         })
     }
 
@@ -271,6 +294,7 @@ impl Disk for MemDisk {
         let index = state.find(from)?;
         state.names.remove(from);
         state.names.insert(to.to_owned(), index);
+        state.pend_names();
         Ok(())
     }
 
@@ -287,11 +311,15 @@ impl Disk for MemDisk {
         state.alive()?;
         state.find(name)?;
         state.names.remove(name);
+        state.pend_names();
         Ok(())
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.state().atomic(|state| state.durable_names.clone_from(&state.names))
+        self.state().atomic(|state| {
+            state.durable_names.clone_from(&state.names);
+            state.pending_names.clear();
+        })
     }
 
     fn free(&self) -> io::Result<Option<u64>> {
@@ -351,7 +379,7 @@ impl DiskFile for MemFile {
                     Verdict::Do => (vec![(at, bytes.to_vec())], Ok(())),
                     Verdict::DoThenFail => (vec![(at, bytes.to_vec())], Err(failure())),
                     Verdict::Tear(mut seed) => (sectors(at, bytes, &mut seed), Err(failure())),
-                    Verdict::Fail => return Err(failure()),
+                    Verdict::Fail(kind) => return Err(io::Error::new(kind, "injected fault")),
                 };
                 let content = state.content(self.index)?;
                 for (at, part) in parts {

@@ -54,12 +54,14 @@ pub(super) fn mend(
         offset: u32::try_from(start).unwrap_or(u32::MAX),
         what: "the last block is gone",
     })?;
-    if content > good.end {
+    // A file that was cut off in the zeros with which its last record ends has to be read to that end again.
+    let is_short = found.get(good.index).is_some_and(|file| file.len < good.end as u64);
+    if content > good.end || is_short {
         let mut at = start;
         let mut head: &[u8] = &carry;
         let mut buffer = AlignedBuffer::default();
         let zeros = vec![0; BLOCK];
-        while at < content {
+        while at < content.max(good.end) {
             let rest = zeros.get(head.len()..).unwrap_or_default();
             let block =
                 buffer.blocks(&[head, rest]).ok_or(LogError::Options("memory cannot be aligned to 4096"))?;

@@ -19,6 +19,7 @@ mod pin;
 mod purge;
 mod reader;
 mod recover;
+mod salvage;
 mod scan;
 mod segment;
 mod stats;

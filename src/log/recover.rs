@@ -64,7 +64,7 @@ pub struct Damage {
     pub segment: u32,
     /// Where in it reading stopped, or could go on.
     pub offset: u32,
-    /// Sequences of the records that are lost; empty if none is.
+    /// Sequences of the records that are lost; empty if none is, 0 to 0 if it is not known which.
     pub lost: RangeInclusive<u64>,
     /// What is wrong.
     pub what: &'static str,
@@ -75,6 +75,7 @@ impl std::fmt::Display for Damage {
         write!(f, "{} in {} at {}", self.what, file_name(self.segment), self.offset)?;
         match (self.lost.start(), self.lost.end()) {
             _ if self.lost.is_empty() => write!(f, ", no record is lost"),
+            (0, 0) => write!(f, ", which changes are lost is not known"),
             (first, last) if first == last => write!(f, ", change {first} is lost"),
             (first, last) => write!(f, ", changes {first} to {last} are lost"),
         }

@@ -146,7 +146,7 @@ fn record_at(data: &[u8], at: usize, epoch: Option<u32>) -> Option<RecordHeader>
 }
 
 /// The first place at or behind an offset where a valid record starts.
-fn find(data: &[u8], from: usize, epoch: Option<u32>) -> Option<usize> {
+pub(super) fn find(data: &[u8], from: usize, epoch: Option<u32>) -> Option<usize> {
     const ZEROS: [u8; BLOCK] = [0; BLOCK];
     let mut at = from;
     while at < data.len() {

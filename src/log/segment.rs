@@ -86,6 +86,15 @@ impl Segment {
         }
     }
 
+    /// Tells the sparse index of a record behind damage that was found later.
+    pub(super) fn note_between(&self, sequence: u64, offset: u32) {
+        let mut sparse = self.sparse.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = sparse.partition_point(|&(known, _)| known < sequence);
+        if sparse.get(at).is_none_or(|&(known, _)| known != sequence) {
+            sparse.insert(at, (sequence, offset));
+        }
+    }
+
     /// The nearest known record at or before a sequence.
     pub(super) fn nearest(&self, sequence: u64) -> Option<u32> {
         let sparse = self.sparse.lock().unwrap_or_else(PoisonError::into_inner);

@@ -138,10 +138,12 @@ impl Writer {
     /// Cuts a group where segments end.
     fn plan(&self, slots: &[Slot]) -> Result<Vec<Part>, LogError> {
         let limit = self.shared.options.record_limit();
+        // One that was begun under a larger size ends where it would under this one.
+        let size = |active: &Active| active.segment.size.min(self.shared.options.segment_size) as usize;
         let mut room = self
             .active
             .as_ref()
-            .map_or(0, |active| (active.segment.size as usize).saturating_sub(active.segment.end() as usize));
+            .map_or(0, |active| size(active).saturating_sub(active.segment.end() as usize));
         let mut parts: Vec<Part> = Vec::with_capacity(1);
         let mut part_start = 0;
         for (index, slot) in slots.iter().enumerate() {

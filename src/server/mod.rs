@@ -11,5 +11,5 @@ mod table;
 mod tls;
 
 pub use ports::Address;
-pub use run::{Server, ServerError};
+pub use run::{Opening, Server, ServerError};
 pub use tls::{TlsError, TlsFiles, TlsSettings, self_signed};

@@ -17,7 +17,7 @@ use crate::admin::{
     follow_configuration, indexes_of,
 };
 use crate::auth::Verifier;
-use crate::backend::{Backend, BackendOptions, DataStore, TokenStore};
+use crate::backend::{Backend, BackendOptions, DataStore, StartProgress, TokenStore};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, ConfigStore, Instance};
 use crate::log::Durability;
@@ -92,6 +92,22 @@ fn machine_octets() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
+/// How a server is opened.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Opening {
+    /// Told how far the start of the data store is, at each tenth of its phases, from several threads.
+    pub on_progress: Option<Arc<dyn Fn(StartProgress) + Send + Sync>>,
+    /// Whether names, counters, entry table and indexes are made anew from the log, whatever is kept of them.
+    pub makes_trees_anew: bool,
+}
+
+impl std::fmt::Debug for Opening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opening").field("makes_trees_anew", &self.makes_trees_anew).finish_non_exhaustive()
+    }
+}
+
 /// A server: opened, then listening, then stopped.
 pub struct Server {
     house: Arc<House>,
@@ -103,7 +119,12 @@ impl Server {
     /// this takes as long as the log is large. With a configuration that is not valid, the last one that started is taken,
     /// in lockdown mode.
     pub fn open(instance: Instance) -> Result<Self, ServerError> {
-        Self::open_with(instance, Arc::new(SystemClock::new()), Classes::builtin())
+        Self::open_as(instance, Opening::default())
+    }
+
+    /// As [`Server::open`], in a way of one's own.
+    pub fn open_as(instance: Instance, opening: Opening) -> Result<Self, ServerError> {
+        Self::open_in(instance, Arc::new(SystemClock::new()), Classes::builtin(), opening)
     }
 
     /// As [`Server::open`], with another clock and other task classes.
@@ -111,6 +132,15 @@ impl Server {
         instance: Instance,
         clock: Arc<dyn Clock>,
         classes: Classes,
+    ) -> Result<Self, ServerError> {
+        Self::open_in(instance, clock, classes, Opening::default())
+    }
+
+    fn open_in(
+        instance: Instance,
+        clock: Arc<dyn Clock>,
+        classes: Classes,
+        opening: Opening,
     ) -> Result<Self, ServerError> {
         let schema = Arc::new(SchemaStore::open(&instance.schema_directory())?);
         let (config, fault) =
@@ -120,7 +150,7 @@ impl Server {
         let data = snapshot
             .data()
             .ok_or(ServerError::Lacking("no data store is enabled in cn=Backends,cn=config"))?;
-        let backend = DataStore::open(BackendOptions {
+        let options = BackendOptions {
             suffixes: data.base_dns.iter().map(|(text, _)| text.clone()).collect(),
             indexes: indexes_of(&snapshot),
             durability: match data.durability {
@@ -129,6 +159,9 @@ impl Server {
                 crate::config::Durability::Os => Durability::Os,
             },
             index_store: data.index_store,
+            segment_bytes: data.segment_size,
+            checkpoint_bytes: data.checkpoint_interval,
+            on_progress: opening.on_progress,
             cache_bytes: cache_octets(data.cache_size, data.cache_percent, machine_octets()),
             ..BackendOptions::new(
                 instance.resolve(&data.directory),
@@ -136,7 +169,11 @@ impl Server {
                 Arc::clone(&clock),
                 Arc::clone(&schema),
             )
-        })?;
+        };
+        if opening.makes_trees_anew {
+            Backend::forget_kept(&options)?;
+        }
+        let backend = DataStore::open(options)?;
         let store = Arc::clone(&backend) as Arc<dyn TokenStore>;
         let definitions = schema.current();
         let access = Arc::new(AccessControl::over(Arc::clone(&store), Arc::clone(&definitions)));

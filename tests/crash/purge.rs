@@ -14,10 +14,10 @@ use super::store::{
 };
 
 /// Numbers that look random and are the same each time.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn next(&mut self, below: u32) -> u32 {
+    pub(crate) fn next(&mut self, below: u32) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as u32 % below
     }
@@ -29,7 +29,12 @@ fn after(committed: &Committed) -> Token {
 
 /// One change of a token, as the dice fall; the model follows only what is acknowledged.
 #[allow(clippy::map_entry)] // what fails must leave the model as it is
-fn change(backend: &Backend, model: &mut Model, id: u32, dice: &mut Dice) -> Result<(), ChangeError> {
+pub(crate) fn change(
+    backend: &Backend,
+    model: &mut Model,
+    id: u32,
+    dice: &mut Dice,
+) -> Result<(), ChangeError> {
     let value = format!("v{}", dice.next(1000));
     if !model.contains_key(&id) {
         let token = after(&add(backend, id, &value, 500 + dice.next(3000) as usize)?);
@@ -98,7 +103,7 @@ fn churn_keeps_the_disk_bounded() {
 
 /// A life with changes before, between and after rounds of the purge; ends at the first failure. Gives back what was
 /// acknowledged, and the token whose change may or may not have happened.
-fn life(disks: &Disks) -> (Model, Option<u32>) {
+pub(crate) fn life(disks: &Disks) -> (Model, Option<u32>) {
     let mut model = Model::new();
     let Some(backend) = disks.try_open() else { return (model, None) };
     if add_base(&backend).is_err() {
@@ -117,6 +122,7 @@ fn life(disks: &Disks) -> (Model, Option<u32>) {
         if backend.purge().is_err() {
             return (model, None);
         }
+        let _ = backend.checkpoint();
     }
     (model, None)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ctsd::backend::{
     Backend, BackendOptions, Change, ChangeError, ChangeKind, Committed, Edit, IndexConfig, IndexType,
-    NewEntry, Query, TokenStore, Verdict,
+    NewEntry, Query, StoreError, TokenStore, Verdict,
 };
 use ctsd::clock::ManualClock;
 use ctsd::entry::{CompiledFilter, EntryBuilder, EntryUuid, PreparedModifications, StoredEntry, Tri};
@@ -26,7 +26,7 @@ fn schema_store() -> Arc<SchemaStore> {
     Arc::clone(STORE.get_or_init(|| Arc::new(SchemaStore::builtin(true))))
 }
 
-fn schema() -> Arc<Schema> {
+pub(crate) fn schema() -> Arc<Schema> {
     schema_store().current()
 }
 
@@ -36,12 +36,14 @@ pub(crate) struct Disks {
     pub(crate) home: MemDisk,
     pub(crate) log: MemDisk,
     pub(crate) clock: Arc<ManualClock>,
+    /// Where sled has the trees, if it has them.
+    pub(crate) sled: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Disks {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(ManualClock::at(1_700_000_000_000));
-        Self { home: MemDisk::new(), log: MemDisk::new(), clock }
+        Self { home: MemDisk::new(), log: MemDisk::new(), clock, sled: None }
     }
 
     /// No purge but the one that is asked for; changes are kept for a minute.
@@ -55,7 +57,17 @@ impl Disks {
         options.cache_bytes = 0;
         options.purge_interval = Duration::ZERO;
         options.space.purge_delay = Duration::from_secs(60);
+        // Only those that are asked for.
+        options.checkpoint_bytes = u64::MAX;
+        if let Some(directory) = &self.sled {
+            options.index_store = ctsd::config::IndexStoreKind::Sled;
+            options.directory = directory.path().to_owned();
+        }
         options
+    }
+
+    pub(crate) fn try_open_with(&self, options: &BackendOptions) -> Result<Backend, StoreError> {
+        Backend::open_on(Arc::new(self.home.clone()), Arc::new(self.log.clone()), options)
     }
 
     pub(crate) fn try_open(&self) -> Option<Backend> {
@@ -72,6 +84,7 @@ impl Disks {
             home: self.home.after_crash(unsynced),
             log: self.log.after_crash(unsynced),
             clock: Arc::clone(&self.clock),
+            sled: self.sled.clone(),
         }
     }
 }
@@ -134,11 +147,80 @@ impl Edit for Replace {
     }
 }
 
-pub(crate) fn submit(backend: &Backend, target: &str, kind: ChangeKind) -> Result<Committed, ChangeError> {
+/// An edit that is not decided before somebody lets it.
+pub(crate) struct Gate(pub(crate) mpsc::Receiver<()>, pub(crate) String);
+
+impl Edit for Gate {
+    fn decide(&mut self, current: &Arc<StoredEntry>) -> Result<Option<Verdict>, LdapResult> {
+        let _ = self.0.recv();
+        Replace(self.1.clone()).decide(current)
+    }
+}
+
+pub(crate) type Answer = mpsc::Receiver<Result<Committed, ChangeError>>;
+
+/// Hands a change in; its answer comes later.
+pub(crate) fn submit_later(backend: &Backend, target: &str, kind: ChangeKind) -> Answer {
     let (sender, receiver) = mpsc::channel();
     let done = Box::new(move |result| drop(sender.send(result)));
     backend.submit(Change { target: key(target), kind, done });
-    receiver.recv_timeout(Duration::from_secs(60)).expect("an answer")
+    receiver
+}
+
+pub(crate) fn wait_for(answer: &Answer) -> Result<Committed, ChangeError> {
+    answer.recv_timeout(Duration::from_secs(60)).expect("an answer")
+}
+
+pub(crate) fn submit(backend: &Backend, target: &str, kind: ChangeKind) -> Result<Committed, ChangeError> {
+    wait_for(&submit_later(backend, target, kind))
+}
+
+/// An entry of any name with a value of its own.
+pub(crate) fn add_kind(dn: &str, value: Option<&str>, octets: usize) -> ChangeKind {
+    let blob = "x".repeat(octets);
+    let mut attributes = if dn.starts_with("coreTokenId") {
+        vec![("objectClass", "frCoreToken"), ("coreTokenType", "SESSION")]
+    } else {
+        vec![("objectClass", "organizationalUnit")]
+    };
+    attributes.extend(value.map(|value| ("coreTokenString01", value)));
+    if octets > 0 {
+        attributes.push(("coreTokenString10", &blob));
+    }
+    ChangeKind::Add { entry: new_entry(dn, &attributes), check: None }
+}
+
+pub(crate) fn modify_kind(value: &str) -> ChangeKind {
+    ChangeKind::Modify(Box::new(Replace(value.into())))
+}
+
+pub(crate) fn delete_kind(subtree: bool) -> ChangeKind {
+    ChangeKind::Delete { check: Box::new(|_| Ok(())), subtree }
+}
+
+pub(crate) fn rename_kind(to: &str, value: &str) -> ChangeKind {
+    ChangeKind::Rename { new_dn: to.into(), new_key: key(to), edit: Box::new(Replace(value.into())) }
+}
+
+/// The entry of a name.
+pub(crate) fn look(backend: &Backend, dn: &str) -> Option<Token> {
+    backend.get(&key(dn)).unwrap().map(|entry| Token::of(&entry))
+}
+
+/// Waits until all indexes are built.
+pub(crate) fn wait_ready(backend: &Backend) {
+    while !backend.index_states().iter().all(|(_, state)| state == "ready") {
+        std::thread::yield_now();
+    }
+}
+
+/// View, names, counters, indexes, entry table and log agree.
+pub(crate) fn agrees(backend: &Backend, at: &str) {
+    wait_ready(backend);
+    let report = backend.verify(None, &mut |_, _, _| true).unwrap();
+    assert_eq!(report.differences, 0, "{at}: {:?}", report.found);
+    assert_eq!(report.left_out, Vec::<String>::new(), "{at}");
+    assert_eq!(report.entries, backend.entries(), "{at}");
 }
 
 pub(crate) fn add_base(backend: &Backend) -> Result<Committed, ChangeError> {
@@ -196,8 +278,7 @@ pub(crate) fn check(backend: &Backend, model: &Model, ids: u32, at: &str) {
         assert!(found.contains(&dn(*id)), "{at}: token {id} by index");
     }
     assert_eq!(backend.entries(), model.len() as u64 + 1, "{at}");
-    let report = backend.verify(None, &mut |_, _, _| true).unwrap();
-    assert_eq!(report.differences, 0, "{at}: {:?}", report.found);
+    agrees(backend, at);
     assert_eq!(backend.children(&key(SUFFIX)), model.len() as u64, "{at}");
 }
 

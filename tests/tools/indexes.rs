@@ -73,10 +73,7 @@ fn indexes_are_added_rebuilt_and_verified_under_writes() {
     server.run("stop-ds", &[]).ok();
     let offline = server.run("verify-index", &["--baseDN", SUFFIX]).ok();
     assert!(offline.contains("differences=0"), "{offline}");
-    assert!(
-        server
-            .run("rebuild-index", &["--baseDN", SUFFIX, "--rebuildAll"])
-            .ok()
-            .contains("nothing to rebuild")
-    );
+    let rebuilt = server.run("rebuild-index", &["--baseDN", SUFFIX, "--rebuildAll"]).ok();
+    assert!(rebuilt.contains("rebuilt names, counters and indexes of"), "{rebuilt}");
+    assert!(server.run("verify-index", &["--baseDN", SUFFIX]).ok().contains("differences=0"));
 }

@@ -162,6 +162,15 @@ pub(crate) fn discard(home: &dyn Disk, header: &Header) -> Result<(), StoreError
     home.remove(&name).and_then(|()| home.sync_dir()).map_err(failed("remove", &name))
 }
 
+/// Removes all checkpoints, whatever they are of, durably.
+pub(crate) fn remove_all(home: &dyn Disk) -> Result<(), StoreError> {
+    let files = home.list().map_err(failed("list", "the data's directory"))?;
+    for (name, _) in files.iter().filter(|(name, _)| applied_of(name).is_some()) {
+        home.remove(name).map_err(failed("remove", name))?;
+    }
+    home.sync_dir().map_err(failed("sync", "the data's directory"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,8 @@ pub(crate) struct Copied {
     /// Where it is, if nothing has changed since it was read.
     pub(crate) from: Place,
     pub(crate) entry: Arc<StoredEntry>,
+    /// What its counter of children is to be corrected by; 0 unless it was found wrong.
+    pub(crate) children: i64,
 }
 
 /// A record that is no change.
@@ -67,6 +69,7 @@ impl Executor {
             return Ok(());
         };
         let (parent, children) = self.links(id)?;
+        let children = children.saturating_add_signed(copied.children);
         let bytes = copied.entry.as_bytes();
         let image = Image::Local(octets(bytes.len()));
         let part = LocalPart { image, id, parent, previous: copied.from };
@@ -76,7 +79,9 @@ impl Executor {
             out.put_slice(bytes);
         })?;
         // From here on another copy of the same bytes is refused.
-        self.change(id)?.entry = Some(Arc::clone(&copied.entry));
+        let pending = self.change(id)?;
+        pending.entry = Some(Arc::clone(&copied.entry));
+        pending.children = children;
         Ok(())
     }
 

@@ -7,12 +7,12 @@ use crate::backend::StoreError;
 use crate::backend::index::{IndexSet, Keys, key};
 use crate::backend::index_store::{EntryId, Slot, TreeId, Visit};
 use crate::backend::pieces;
-use crate::backend::view::{View, name_key, parent_key};
+use crate::backend::view::{NameKey, View, name_key, parent_key};
 use crate::entry::StoredEntry;
 use crate::schema::{NormalizedDn, Schema};
 
 /// The current version, past the cache if it is not in it: what is hot stays.
-fn read(view: &View, id: EntryId) -> Result<Option<(Slot, Arc<StoredEntry>)>, StoreError> {
+pub(crate) fn read(view: &View, id: EntryId) -> Result<Option<(Slot, Arc<StoredEntry>)>, StoreError> {
     loop {
         let Some(slot) = view.store.slot(id)? else { return Ok(None) };
         if let Some(entry) = view.cache.get(id, slot.place) {
@@ -73,7 +73,7 @@ pub(super) fn check_entry(
         return Ok(found);
     };
     let is_suffix = slot.parent == EntryId::ROOT;
-    let name = name_key(slot.parent, if is_suffix { dn.as_bytes() } else { dn.rdn_key() });
+    let Some(name) = name_of_entry(&slot, &entry, schema) else { return Ok(found) };
     let mut named = None;
     view.store.get(view.names, &name, &mut |value| named = EntryId::from_tail(value))?;
     if named != Some(id) {
@@ -85,6 +85,13 @@ pub(super) fn check_entry(
         found.push(difference("names", &name, entry.dn(), "it is not below the entry that its DN says"));
     }
     Ok(found)
+}
+
+/// The key under which an entry's name must be; none if its DN does not parse.
+pub(crate) fn name_of_entry(slot: &Slot, entry: &StoredEntry, schema: &Schema) -> Option<NameKey> {
+    let dn = NormalizedDn::parse(entry.dn(), schema).ok()?;
+    let is_suffix = slot.parent == EntryId::ROOT;
+    Some(name_key(slot.parent, if is_suffix { dn.as_bytes() } else { dn.rdn_key() }))
 }
 
 pub(super) fn check_key(
@@ -113,7 +120,7 @@ pub(super) fn check_key(
         .then(|| difference(name, start, entry.dn(), "a key leads to an entry that has no such value")))
 }
 
-pub(super) fn check_name(
+pub(crate) fn check_name(
     view: &View,
     schema: &Schema,
     name: &[u8],
@@ -129,16 +136,15 @@ pub(super) fn check_name(
         Ok(None) => return fault("", "a name leads to an entry that is gone"),
         Err(_) => return Ok(None),
     };
-    let Ok(dn) = NormalizedDn::parse(entry.dn(), schema) else { return Ok(None) };
-    let rdn = if slot.parent == EntryId::ROOT { dn.as_bytes() } else { dn.rdn_key() };
-    if name_key(slot.parent, rdn).as_slice() == name {
-        return Ok(None);
+    match name_of_entry(&slot, &entry, schema) {
+        Some(own) if own.as_slice() != name => {}
+        _ => return Ok(None),
     }
     fault(entry.dn(), "a name leads to an entry of another name")
 }
 
 /// The names below an entry, counted up to about `bound`.
-pub(super) fn count_children(view: &View, id: EntryId, bound: u64) -> Result<u64, StoreError> {
+pub(crate) fn count_children(view: &View, id: EntryId, bound: u64) -> Result<u64, StoreError> {
     let end = EntryId(id.0.saturating_add(1)).to_bytes();
     let mut counted = 0;
     view.store.range(view.names, &id.to_bytes(), Some(&end), &mut |_, _| {
@@ -148,11 +154,20 @@ pub(super) fn count_children(view: &View, id: EntryId, bound: u64) -> Result<u64
     Ok(counted)
 }
 
-pub(super) fn miscounted(view: &View, id: EntryId, slot: &Slot, counted: u64) -> Option<Difference> {
+/// A counter that does not tell how many names there are.
+#[derive(Debug, Clone)]
+pub(crate) struct Miscount {
+    pub(crate) difference: Difference,
+    /// What is to be added to the counter.
+    pub(crate) by: i64,
+}
+
+pub(super) fn miscounted(view: &View, id: EntryId, slot: &Slot, counted: u64) -> Option<Miscount> {
     if counted == slot.children {
         return None;
     }
     let dn = view.current(id).ok().flatten().map(|(_, entry)| entry.dn().to_owned()).unwrap_or_default();
     let what = format!("the counter says {}, the names are {counted}", slot.children);
-    Some(difference("children", &id.to_bytes(), &dn, what))
+    let by = i64::try_from(counted).unwrap_or(i64::MAX) - i64::try_from(slot.children).unwrap_or(i64::MAX);
+    Some(Miscount { difference: difference("children", &id.to_bytes(), &dn, what), by })
 }

@@ -6,6 +6,8 @@
 //! counted last.
 
 mod check;
+mod log;
+mod mend;
 mod tally;
 
 use std::sync::Arc;
@@ -14,7 +16,8 @@ use std::sync::atomic::Ordering;
 use crossbeam::channel::bounded;
 use sha2::{Digest, Sha256};
 
-use self::check::{check_entry, check_key, check_name, count_children, miscounted};
+pub(super) use self::check::{Miscount, check_name, name_of_entry, read};
+use self::check::{check_entry, check_key, count_children, miscounted};
 use self::tally::Tally;
 use super::StoreError;
 use super::index::Keys;
@@ -22,8 +25,7 @@ use super::index_store::{EntryId, TreeId, Visit};
 use super::open::Backend;
 use super::pipeline::{Sender, Shared, Work};
 use super::store::{ChangeListener, TokenStore};
-use super::view::{View, store_error};
-use crate::log::LogError;
+use super::view::View;
 use crate::schema::{NormalizedDn, SchemaStore};
 
 /// Keys or entries between two looks at whether to go on.
@@ -92,10 +94,10 @@ fn shutting_down() -> StoreError {
 
 impl Backend {
     /// Compares the indexes that are ready with the entries: every key of every entry is there, and every key there is an
-    /// entry's; and, unless only some indexes are asked for by name (as in [`super::Rebuild::Named`]), the tree of names,
-    /// the counters of children, the entries' bytes and the checksums of the log. Changes go on meanwhile and are no
-    /// differences. `tell` hears of each part how much of how much is done, and
-    /// ends the comparison by giving `false`.
+    /// entry's; and, unless only indexes are asked for by name (as in [`super::Rebuild::Named`]), the tree of names,
+    /// the counters of children, the entries' bytes, the checksums of the log, and the entry table with what the log
+    /// says of each entry; what opening found to be lost is told again. Changes go on meanwhile and are no
+    /// differences. `tell` hears of each part how much of how much is done, and ends the comparison by giving `false`.
     ///
     /// Reads every entry about once for each of its keys. Fails for a name that means no index, and when the store closes.
     pub fn verify(
@@ -103,9 +105,7 @@ impl Backend {
         indexes: Option<&[String]>,
         tell: &mut dyn FnMut(&str, u64, u64) -> bool,
     ) -> Result<VerifyReport, StoreError> {
-        let work = self.pipeline.work().ok_or_else(shutting_down)?;
-        let view = &self.shared.view;
-        let set = view.indexes.load_full();
+        let set = self.shared.view.indexes.load_full();
         let mut wanted: Vec<_> = set.indexes.iter().filter(|index| !index.is_replacement).cloned().collect();
         if let Some(names) = indexes {
             if let Some(unknown) = self.unknown_indexes(names).first() {
@@ -115,22 +115,13 @@ impl Backend {
             let meant: Vec<_> = names.iter().flat_map(|name| set.called(name, &schema)).collect();
             wanted.retain(|index| meant.iter().any(|one| one.tree == index.tree));
         }
+        let whole = indexes.is_none_or(|names| names.iter().any(|name| is_beside_indexes(name)));
         let (ready, others): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|index| index.progress.is_ready());
-        let mut run = Run {
-            backend: self,
-            shared: &self.shared,
-            view,
-            schema: &self.schema,
-            work,
-            trees: ready.iter().map(|index| index.tree).collect(),
-            whole: indexes.is_none(),
-            report: VerifyReport {
-                left_out: others.iter().map(|index| index.name.clone()).collect(),
-                ..VerifyReport::default()
-            },
-            tell,
-        };
+        let mut run = Run::of(self, tell)?;
+        run.trees = ready.iter().map(|index| index.tree).collect();
+        run.whole = whole;
+        run.report.left_out = others.iter().map(|index| index.name.clone()).collect();
         run.entries()?;
         for index in &ready {
             run.keys(&index.name, index.tree)?;
@@ -138,9 +129,18 @@ impl Backend {
         if run.whole {
             run.names()?;
             run.log()?;
+            run.loss();
         }
         Ok(run.report)
     }
+}
+
+/// Whether a name means what is no index: the tree of names and the counters of children, by our words and the reference's;
+/// for [`Backend::verify`] also entries and log.
+pub(super) fn is_beside_indexes(name: &str) -> bool {
+    const NAMES: &[&str] =
+        &["names", "dn2id", "children", "id2children", "id2childrencount", "entries", "id2entry", "log"];
+    NAMES.iter().any(|one| one.eq_ignore_ascii_case(name))
 }
 
 struct Run<'a> {
@@ -153,6 +153,23 @@ struct Run<'a> {
     whole: bool,
     report: VerifyReport,
     tell: &'a mut dyn FnMut(&str, u64, u64) -> bool,
+}
+
+impl<'a> Run<'a> {
+    /// A run over no index yet.
+    fn of(backend: &'a Backend, tell: &'a mut dyn FnMut(&str, u64, u64) -> bool) -> Result<Self, StoreError> {
+        Ok(Self {
+            backend,
+            shared: &backend.shared,
+            view: &backend.shared.view,
+            schema: &backend.schema,
+            work: backend.pipeline.work().ok_or_else(shutting_down)?,
+            trees: Vec::new(),
+            whole: true,
+            report: VerifyReport::default(),
+            tell,
+        })
+    }
 }
 
 impl Run<'_> {
@@ -210,26 +227,38 @@ impl Run<'_> {
         if !whole {
             return Ok(());
         }
-        let Some(slot) = self.view.store.slot(id)? else { return Ok(()) };
-        let is_small = slot.children < COUNTED_AT_ONCE;
-        if is_small && count_children(self.view, id, COUNTED_AT_ONCE)? == slot.children {
-            return Ok(());
-        }
-        let found = if is_small {
-            self.look(move |view| {
-                let Some(slot) = view.store.slot(id)? else { return Ok(None) };
-                let counted = count_children(view, id, COUNTED_AT_ONCE)?;
-                Ok(miscounted(view, id, &slot, counted))
-            })?
-        } else {
-            self.count_beside_changes(id)?
-        };
-        self.report.add(found.into_iter().collect());
+        let found = self.miscount_if_wrong(id)?;
+        self.report.add(found.into_iter().map(|found| found.difference).collect());
         Ok(())
     }
 
+    /// Whether an entry's counter of children is wrong, and by how much: a first look beside the changes.
+    fn miscount_if_wrong(&self, id: EntryId) -> Result<Option<Miscount>, StoreError> {
+        let Some(slot) = self.view.store.slot(id)? else { return Ok(None) };
+        let is_small = slot.children < COUNTED_AT_ONCE;
+        if is_small && count_children(self.view, id, COUNTED_AT_ONCE)? == slot.children {
+            return Ok(None);
+        }
+        self.miscount(id)
+    }
+
+    /// Whether an entry's counter of children is wrong, and by how much.
+    fn miscount(&self, id: EntryId) -> Result<Option<Miscount>, StoreError> {
+        let Some(slot) = self.view.store.slot(id)? else { return Ok(None) };
+        if slot.children >= COUNTED_AT_ONCE {
+            return self.count_beside_changes(id);
+        }
+        let counted = self.look(move |view| {
+            let Some(slot) = view.store.slot(id)? else { return Ok(Some(None)) };
+            let counted = count_children(view, id, COUNTED_AT_ONCE)?;
+            Ok((counted < COUNTED_AT_ONCE).then(|| miscounted(view, id, &slot, counted)))
+        })?;
+        // More than can be counted while the applier waits.
+        counted.map_or_else(|| self.count_beside_changes(id), Ok)
+    }
+
     /// Counts the children of a large container.
-    fn count_beside_changes(&self, id: EntryId) -> Result<Option<Difference>, StoreError> {
+    fn count_beside_changes(&self, id: EntryId) -> Result<Option<Miscount>, StoreError> {
         let Ok(Some((_, entry))) = self.view.current(id) else { return Ok(None) };
         let Ok(dn) = NormalizedDn::parse(entry.dn(), &self.schema.current()) else { return Ok(None) };
         let tally = Arc::new(Tally::of(dn.as_bytes()));
@@ -288,41 +317,6 @@ impl Run<'_> {
             self.report.keys += piece.len() as u64;
             self.tell("names", done, total.max(done))?;
         }
-    }
-
-    /// Every record of the log.
-    fn log(&mut self) -> Result<(), StoreError> {
-        let log = &self.view.log;
-        let end = log.stats().durable_sequence;
-        let mut records = log.records(log.stats().first_sequence);
-        while records.next_sequence() <= end {
-            if self.report.records.is_multiple_of(PIECE as u64) {
-                self.goes_on()?;
-                self.tell("log", self.report.records, end.saturating_sub(log.stats().first_sequence) + 1)?;
-            }
-            match records.next_record() {
-                Ok(Some(_)) => self.report.records += 1,
-                Ok(None) => break,
-                // Segments may be dropped meanwhile.
-                Err(LogError::Purged { first, .. }) if first > records.next_sequence() => {
-                    records = log.records(first);
-                }
-                Err(LogError::Damaged { segment, offset, what }) => {
-                    let found = Difference {
-                        index: "log".to_owned(),
-                        key: format!("{segment}:{offset}"),
-                        dn: String::new(),
-                        what: what.to_owned(),
-                    };
-                    self.report.add(vec![found]);
-                    let behind = log.segments().into_iter().find(|info| info.number > segment);
-                    let Some(behind) = behind else { break };
-                    records = log.records(behind.first_sequence);
-                }
-                Err(error) => return Err(store_error(&error)),
-            }
-        }
-        Ok(())
     }
 }
 

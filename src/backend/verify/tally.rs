@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::check::miscounted;
-use super::{COUNTED_AT_ONCE, Difference};
+use super::COUNTED_AT_ONCE;
+use super::check::{Miscount, miscounted};
 use crate::backend::StoreError;
 use crate::backend::index_store::{EntryId, Visit};
 use crate::backend::store::{ChangeListener, Committed};
@@ -31,7 +31,7 @@ impl Tally {
     }
 
     /// Counts the next piece; once there is none left, gives the verdict. On the applier's thread.
-    pub(super) fn go_on(&self, view: &View, id: EntryId) -> Result<Option<Option<Difference>>, StoreError> {
+    pub(super) fn go_on(&self, view: &View, id: EntryId) -> Result<Option<Option<Miscount>>, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let end = EntryId(id.0.saturating_add(1)).to_bytes();
         let mut from = state.last.clone().unwrap_or_else(|| id.to_bytes().to_vec());

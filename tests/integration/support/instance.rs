@@ -141,8 +141,13 @@ impl Instance {
 
     /// Serves it in the foreground of a child process; returns when it serves.
     pub(crate) fn start(&self) {
-        self.spawn(program().args(["start", "--instance"]).arg(&self.dir));
+        self.begin();
         self.wait_until_ready();
+    }
+
+    /// Starts it and does not wait for anything.
+    pub(crate) fn begin(&self) {
+        self.spawn(program().args(["start", "--instance"]).arg(&self.dir));
     }
 
     /// Serves it by some other command.

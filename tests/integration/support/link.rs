@@ -56,7 +56,9 @@ impl Link {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        if !self.try_send(bytes) {
+            panic!("the server has closed the connection");
+        }
     }
 
     /// Like [`Self::send`], for a server that may be gone.
