@@ -17,6 +17,8 @@ pub(super) const TOOLS: &[&str] = &[
     "backup",
     "dsconfig",
     "encode-password",
+    "export-ldif",
+    "import-ldif",
     "ldapcompare",
     "ldapdelete",
     "ldapmodify",
@@ -74,6 +76,12 @@ pub(super) enum Command {
     ManageTasks(Box<super::manage_tasks::Options>),
     /// Explain what access control grants and refuses.
     Access(Box<super::access::Access>),
+    /// Make the data store anew from LDIF.
+    #[command(name = "import-ldif")]
+    ImportLdif(Box<super::import_ldif::Options>),
+    /// Write the data store as LDIF.
+    #[command(name = "export-ldif")]
+    ExportLdif(Box<super::export_ldif::Options>),
     /// Look after the data store.
     Backend(Box<super::verify_index::Backend>),
     /// Back up the data, the configuration and the schema.

@@ -8,7 +8,9 @@ mod backup;
 mod base64;
 mod dsconfig;
 mod encode_password;
+mod export_ldif;
 mod generate;
+mod import_ldif;
 mod install_service;
 mod ldap;
 mod ldapcompare;
@@ -28,6 +30,7 @@ mod setup;
 mod start_stop;
 mod status;
 mod task;
+mod transfer;
 mod verify_index;
 
 use std::any::Any;
@@ -165,6 +168,8 @@ fn run(command: args::Command) -> Result<ExitCode, Failure> {
         Command::VerifyIndex(options) => verify_index::run(&options),
         Command::ManageTasks(options) => manage_tasks::run(&options),
         Command::Access(options) => access::run(&options),
+        Command::ImportLdif(options) => import_ldif::run(&options),
+        Command::ExportLdif(options) => export_ldif::run(&options),
         Command::Backend(options) => verify_index::backend(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),

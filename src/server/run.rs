@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::data::data_options;
 use super::health::Health;
 use super::listener::{DRAIN, House};
 use super::ports::{Address, Ports};
@@ -14,22 +15,18 @@ use super::tls::TlsError;
 use crate::access::AccessControl;
 use crate::admin::{
     CnBackups, CnConfig, CnMonitor, CnSchema, ConnectionReport, Connections, MonitorSources, RootDse,
-    follow_configuration, indexes_of,
+    follow_configuration,
 };
 use crate::auth::Verifier;
 use crate::backend::{Backend, BackendOptions, DataStore, StartProgress, TokenStore};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, ConfigStore, Instance};
-use crate::log::Durability;
 use crate::operation::{Directory, DirectoryError, Parts, VirtualBackend};
 use crate::protocol::result::LdapResult;
 use crate::schema::SchemaStore;
 use crate::task::{Classes, CnTasks, Host};
 use crate::telemetry::{AccessLog, Meters};
 
-/// Octets of entries kept in memory, at the least and at the most, where the configuration sets none
-/// (`ds-cfg-db-cache-size`).
-const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=512 << 20;
 /// How often the certificate files are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(60);
 
@@ -72,24 +69,6 @@ pub enum ServerError {
     /// Threads or random numbers were not to be had.
     #[error(transparent)]
     Auth(#[from] crate::auth::AuthError),
-}
-
-/// Octets of entries to keep: as configured, or the percentage (`ds-cfg-db-cache-percent`) of a quarter of the machine's
-/// memory, which is what the reference's JVM takes for its heap, within [`CACHE`].
-fn cache_octets(configured: u64, percent: u8, machine: Option<u64>) -> usize {
-    let octets = match (configured, machine) {
-        (0, Some(machine)) => (machine / 400 * u64::from(percent)).clamp(*CACHE.start(), *CACHE.end()),
-        (0, None) => *CACHE.end() / 2,
-        (configured, _) => configured,
-    };
-    usize::try_from(octets).unwrap_or(usize::MAX)
-}
-
-/// The machine's memory, as far as it is known.
-fn machine_octets() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// How a server is opened.
@@ -147,29 +126,7 @@ impl Server {
             ConfigStore::open_or_last_good(&instance, Arc::clone(&schema), Arc::clone(&clock))?;
         let config = Arc::new(config);
         let snapshot = config.current();
-        let data = snapshot
-            .data()
-            .ok_or(ServerError::Lacking("no data store is enabled in cn=Backends,cn=config"))?;
-        let options = BackendOptions {
-            suffixes: data.base_dns.iter().map(|(text, _)| text.clone()).collect(),
-            indexes: indexes_of(&snapshot),
-            durability: match data.durability {
-                crate::config::Durability::Always => Durability::Always,
-                crate::config::Durability::Group => Durability::Group,
-                crate::config::Durability::Os => Durability::Os,
-            },
-            index_store: data.index_store,
-            segment_bytes: data.segment_size,
-            checkpoint_bytes: data.checkpoint_interval,
-            on_progress: opening.on_progress,
-            cache_bytes: cache_octets(data.cache_size, data.cache_percent, machine_octets()),
-            ..BackendOptions::new(
-                instance.resolve(&data.directory),
-                Vec::new(),
-                Arc::clone(&clock),
-                Arc::clone(&schema),
-            )
-        };
+        let options = BackendOptions { on_progress: opening.on_progress, ..data_options(&instance, &snapshot, &schema, &clock)? };
         if opening.makes_trees_anew {
             Backend::forget_kept(&options)?;
         }
@@ -356,20 +313,5 @@ async fn watch_certificates(ports: Weak<Ports>, shutdown: CancellationToken) {
                 told(&listener, settings.reload());
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cache_follows_the_configuration_and_then_the_machine() {
-        assert_eq!(cache_octets(1 << 20, 50, Some(1 << 40)), 1 << 20);
-        assert_eq!(cache_octets(0, 50, Some(4 << 30)) >> 20, 511);
-        assert_eq!(cache_octets(0, 10, Some(4 << 30)) >> 20, 102);
-        assert_eq!(cache_octets(0, 50, Some(1 << 40)), 512 << 20);
-        assert_eq!(cache_octets(0, 50, Some(64 << 20)), 64 << 20);
-        assert_eq!(cache_octets(0, 50, None), 256 << 20);
     }
 }

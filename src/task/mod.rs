@@ -20,4 +20,4 @@ mod works;
 pub use class::{Class, Classes, Construct, Context, Done, Handle, Host, Severity, Source, Work};
 pub use cn_tasks::CnTasks;
 pub use state::State;
-pub(crate) use works::{Following, figures, verify};
+pub(crate) use works::{Following, figures, scheme_of, verify};

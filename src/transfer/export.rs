@@ -120,6 +120,12 @@ impl ExportJob {
         Ok(report)
     }
 
+    /// Whether the store can do it, apart from the file.
+    pub fn fits(&self, backend: &Backend, schema: &Schema) -> Result<(), TransferError> {
+        let suffixes: Vec<NormalizedDn> = backend.suffixes().into_iter().map(|(_, key)| key).collect();
+        self.choice.resolve(&suffixes, schema).map(drop)
+    }
+
     fn open(&self) -> std::io::Result<Target> {
         let mut options = OpenOptions::new();
         options.create(true).write(true).append(self.append).truncate(!self.append);

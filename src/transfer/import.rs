@@ -162,8 +162,8 @@ impl ImportJob {
         options.suffixes.iter().map(key).collect()
     }
 
-    /// Finds out early what cannot be done.
-    fn check(&self, options: &BackendOptions) -> Result<(), TransferError> {
+    /// Whether the store of these options can do it, apart from the files.
+    pub fn fits(&self, options: &BackendOptions) -> Result<(), TransferError> {
         let unfit = |text: &str| Err(TransferError::Unfit(text.to_owned()));
         if self.files.is_empty() && self.template.is_none() {
             return unfit("name an LDIF file (--ldifFile) or a template (--templateFile)");
@@ -177,7 +177,12 @@ impl ImportJob {
                  goes (--clearBackend)",
             );
         }
-        self.choice.resolve(&Self::suffixes(options)?, &options.schema.current())?;
+        self.choice.resolve(&Self::suffixes(options)?, &options.schema.current()).map(drop)
+    }
+
+    /// Finds out early what cannot be done.
+    fn check(&self, options: &BackendOptions) -> Result<(), TransferError> {
+        self.fits(options)?;
         self.texts().map(drop)
     }
 

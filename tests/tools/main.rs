@@ -20,3 +20,4 @@ mod guide;
 mod indexes;
 mod logs;
 mod tasks;
+mod transfer;

@@ -5,18 +5,18 @@
 mod backup;
 mod indexes;
 mod server;
+mod transfer;
 mod upkeep;
 
 pub(crate) use backup::Following;
 pub(crate) use indexes::{figures, verify};
+pub(crate) use transfer::scheme_of;
 
 use super::class::Class;
 use crate::protocol::result::{LdapResult, ResultCode};
 
 /// Classes of the reference server that this one does not have, and why.
 const LATER: &[(&[&str], &str)] = &[
-    (&["ImportTask"], "import comes later"),
-    (&["ExportTask"], "export comes later"),
     (&["InitializeTask"], "it comes with replication"),
     (&["InitializeTargetTask"], "it comes with replication"),
     (&["SetGenerationIdTask"], "it comes with replication"),
@@ -31,6 +31,8 @@ pub(super) fn classes() -> Vec<Class> {
         indexes::stat(),
         backup::backup(),
         backup::restore(),
+        transfer::import(),
+        transfer::export(),
         server::shutdown(),
         server::disconnect(),
         server::enter_lockdown(),
