@@ -126,7 +126,10 @@ impl Server {
             ConfigStore::open_or_last_good(&instance, Arc::clone(&schema), Arc::clone(&clock))?;
         let config = Arc::new(config);
         let snapshot = config.current();
-        let options = BackendOptions { on_progress: opening.on_progress, ..data_options(&instance, &snapshot, &schema, &clock)? };
+        let options = BackendOptions {
+            on_progress: opening.on_progress,
+            ..data_options(&instance, &snapshot, &schema, &clock)?
+        };
         if opening.makes_trees_anew {
             Backend::forget_kept(&options)?;
         }
