@@ -40,7 +40,7 @@ impl Head {
         self.connection.hostname.is_some() || self.connection.port.is_some()
     }
 
-    fn admin(&self) -> AdminOptions {
+    pub(super) fn admin(&self) -> AdminOptions {
         AdminOptions {
             connection: self.connection.clone(),
             admin_uid: self.admin_uid.clone(),

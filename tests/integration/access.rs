@@ -141,7 +141,7 @@ fn effective_rights_of_somebody() {
     let of_user = format!("dn:{CTS_USER}");
     let found = told(&root.search(&query(&["aclRights"]), &[rights(Some(&of_user), &[])]));
     let entry_level = ("aclRights;entryLevel".to_owned(), "add:1,delete:1,read:1,write:1,proxy:0".to_owned());
-    assert_eq!(found, [entry_level.clone()]);
+    assert_eq!(found, std::slice::from_ref(&entry_level));
     let control = [rights(Some(&of_user), &["description"])];
     let found = told(&root.search(&query(&["coreTokenType", "etag", "aclRights"]), &control));
     let all = "search:1,read:1,compare:0,write:1,selfwrite_add:1,selfwrite_delete:1,proxy:0".to_owned();

@@ -220,14 +220,14 @@ fn prepare(
     };
     let is_all = lens.base == NormalizedDn::root() && lens.scope != Scope::Base;
     if let Some(hidden) = hidden(exchange, &lens, &found, &controls, search) {
-        let parts = parts(&*directory.store, &lens, false);
+        let mut source = Source::store(parts(&*directory.store, &lens, false));
         // Without an index it is as if the base were not there, which needs none.
-        if check_index(exchange, &parts).is_err() {
+        if check_index(exchange, &mut source).is_err() {
             return Err(hidden);
         }
         // A later page follows one that found something.
         let is_first = controls.paged.as_ref().is_none_or(|page| page.cookie.is_empty());
-        let mut plan = plan(exchange, search, &mut controls, lens, Source::store(parts))?;
+        let mut plan = plan(exchange, search, &mut controls, lens, source)?;
         if let Plan::Run(run) = &mut plan {
             run.unless_found = is_first.then_some(hidden);
         }
