@@ -131,6 +131,25 @@ fn what_waits_can_be_changed_and_what_ran_cannot() {
 }
 
 #[test]
+fn what_the_file_holds_is_taken_as_far_as_it_reads() {
+    let mut world = World::new();
+    world.add("later", "ok", &[LATER]);
+    world.stop();
+    let file = world.directory.path().join("config/tasks.ldif");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text.push_str(
+        "dn: ds-task-id=odd,cn=Scheduled Tasks,cn=Tasks\nobjectClass: ds-task\nds-task-id: odd\n\
+         ds-task-class-name: gone.Class\nds-task-state: WAITING_ON_START_TIME\n\nneither key nor value\n",
+    );
+    std::fs::write(&file, &text).unwrap();
+    world.start();
+    assert_eq!(world.state("later"), "WAITING_ON_START_TIME");
+    assert_eq!(world.state("odd"), "DISABLED");
+    assert!(world.log("odd")[0].contains("there is no task class gone.Class"), "{:?}", world.log("odd"));
+    assert_eq!(std::fs::read_to_string(file.with_extension("ldif.unread")).unwrap(), text);
+}
+
+#[test]
 fn a_slow_task_ends_when_the_server_stops() {
     let mut world = World::new();
     world.add("slow", "wait", &[]);
