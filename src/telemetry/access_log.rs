@@ -276,7 +276,11 @@ impl AccessLog {
         let is_change = end.result.code == ResultCode::SUCCESS
             && matches!(
                 kind,
-                OperationKind::Add | OperationKind::Modify | OperationKind::Delete | OperationKind::ModifyDn
+                OperationKind::Add
+                    | OperationKind::Modify
+                    | OperationKind::Delete
+                    | OperationKind::ModifyDn
+                    | OperationKind::Extended
             );
         // A line about the end needs nothing of what was asked, so it is not read again for that alone.
         let is_line = |one: &Publisher| {
@@ -376,7 +380,9 @@ impl Shared {
         with_scratch(|scratch| {
             if write(number, scratch, at).is_ok() {
                 let made = if scratch.octets.is_empty() { scratch.text.as_bytes() } else { &scratch.octets };
-                one.sink.append(made, &self.waker);
+                if !made.is_empty() {
+                    one.sink.append(made, &self.waker);
+                }
             }
         });
     }
@@ -597,7 +603,16 @@ mod tests {
             let rename =
                 encoded(|out, id| request::modify_dn(out, id, "cn=x,dc=example", "cn=y", true, None, &[]));
             let good = LdapResult::success();
-            for request in [&add, &modify, &rename, &delete(), &search()] {
+            let wanted = crate::protocol::extended::password_modify::PasswordModify {
+                user: Some("dn:cn=x,dc=example".to_owned()),
+                old: Some(b"a secret".to_vec()),
+                new: Some(b"a secret".to_vec()),
+            };
+            let value = wanted.value();
+            let password =
+                encoded(|out, id| request::extended(out, id, oid::PASSWORD_MODIFY, Some(&value), &[]));
+            let who_am_i = encoded(|out, id| request::extended(out, id, oid::WHO_AM_I, None, &[]));
+            for request in [&add, &modify, &rename, &delete(), &search(), &password, &who_am_i] {
                 log.request(&asked(request));
                 log.end(&asked(request), &ended(&good));
             }
@@ -621,6 +636,11 @@ mod tests {
         );
         assert!(records.next().unwrap().contains("changetype: moddn\nnewrdn: cn=y\ndeleteoldrdn: 1\n\n"));
         assert!(records.next().unwrap().ends_with("dn: cn=x\nchangetype: delete\n\n"));
+        assert_eq!(
+            records.next().unwrap(),
+            "# by cn=me\ndn: cn=x,dc=example\nchangetype: modify\nreplace: userPassword\n\
+             # userpassword: 1 value is left out\n-\n\n"
+        );
         assert_eq!(records.next(), None);
         assert!(!text.contains("a secret"));
     }

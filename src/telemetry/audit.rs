@@ -4,7 +4,9 @@ use std::io::{Result, Write};
 
 use super::publisher::LoggedRequest;
 use crate::ldif::LdifWriter;
+use crate::protocol::extended::password_modify::PasswordModify;
 use crate::protocol::message::{ModifyOperation, Operation, RawAttribute};
+use crate::protocol::oid;
 
 /// Writes a change; nothing for what is none. Values of redacted attributes (names in lower case) stay out: a comment says
 /// how many there were.
@@ -20,16 +22,12 @@ pub(super) fn change(
         Operation::Delete(delete) => delete.dn,
         Operation::Modify(modify) => modify.dn,
         Operation::ModifyDn(rename) => rename.dn,
+        Operation::Extended(extended) if extended.name == oid::PASSWORD_MODIFY => {
+            return password(out, stamp, asked, extended.value);
+        }
         _ => return Ok(()),
     };
-    write!(out, "# {stamp}; conn={}; op={}", asked.connection, asked.operation)?;
-    if let Some(id) = asked.transaction_id {
-        write!(out, "; transactionId={}", id.replace(char::is_control, " "))?;
-    }
-    out.push(b'\n');
-    if !asked.user_dn.is_empty() {
-        writeln!(out, "# by {}", asked.user_dn.replace(char::is_control, " "))?;
-    }
+    head(out, stamp, asked)?;
     let mut ldif = LdifWriter::new(out);
     ldif.field("dn", dn.as_bytes())?;
     match operation {
@@ -65,6 +63,39 @@ pub(super) fn change(
         _ => {}
     }
     ldif.into_inner().push(b'\n');
+    Ok(())
+}
+
+/// Who and when.
+fn head(out: &mut Vec<u8>, stamp: &str, asked: &LoggedRequest<'_>) -> Result<()> {
+    write!(out, "# {stamp}; conn={}; op={}", asked.connection, asked.operation)?;
+    if let Some(id) = asked.transaction_id {
+        write!(out, "; transactionId={}", id.replace(char::is_control, " "))?;
+    }
+    out.push(b'\n');
+    if !asked.user_dn.is_empty() {
+        writeln!(out, "# by {}", asked.user_dn.replace(char::is_control, " "))?;
+    }
+    Ok(())
+}
+
+/// A password that was changed by the operation for it, without what it is now.
+fn password(out: &mut Vec<u8>, stamp: &str, asked: &LoggedRequest<'_>, value: Option<&[u8]>) -> Result<()> {
+    let user = PasswordModify::parse(value).ok().and_then(|wanted| wanted.user);
+    let user = user.as_deref().unwrap_or(asked.user_dn);
+    head(out, stamp, asked)?;
+    if let Some(name) = user.strip_prefix("u:") {
+        // The entry is known to the operation alone.
+        writeln!(out, "# userpassword of the user {} is changed", name.replace(char::is_control, " "))?;
+    } else {
+        let mut ldif = LdifWriter::new(&mut *out);
+        ldif.field("dn", user.strip_prefix("dn:").unwrap_or(user).as_bytes())?;
+        ldif.field("changetype", b"modify")?;
+        ldif.field("replace", b"userPassword")?;
+        ldif.comment("userpassword: 1 value is left out")?;
+        out.extend_from_slice(b"-\n");
+    }
+    out.push(b'\n');
     Ok(())
 }
 
