@@ -47,5 +47,3 @@ fn values<'a>(entry: &'a StoredEntry, name: &str) -> Option<Values<'a>> {
 mod fixture;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod truth;

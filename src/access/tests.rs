@@ -1,5 +1,7 @@
 //! Truth tables of access control as a whole.
 
+mod truth;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

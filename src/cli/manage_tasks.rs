@@ -252,8 +252,7 @@ mod tests {
             ("ds-task-class-name", &["ds-task-verify"]),
             ("ds-task-state", &["WAITING_ON_START_TIME"]),
         ]);
-        let wanted = "\
-  ID                 Type    Status
+        let wanted = "  ID                 Type    Status
   ------------------------------------------------
   20231114221500000  Verify  Waiting on start time
   example            Backup  Recurring

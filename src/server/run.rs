@@ -25,7 +25,7 @@ use crate::operation::{Directory, DirectoryError, Parts, VirtualBackend};
 use crate::protocol::result::LdapResult;
 use crate::schema::SchemaStore;
 use crate::task::{Classes, CnTasks, Host};
-use crate::telemetry::{AccessLog, Meters};
+use crate::telemetry::{AccessLog, Meters, Totals};
 
 /// How often the certificate files are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(60);
@@ -196,6 +196,11 @@ impl Server {
     /// What operations see; for clients inside the process.
     pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.house.directory)
+    }
+
+    /// What all listeners counted since the start.
+    pub fn totals(&self) -> Totals {
+        self.house.meters.totals()
     }
 
     /// Opens the enabled ports of the configuration and serves them; says where. Called inside the runtime that is to

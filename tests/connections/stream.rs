@@ -185,7 +185,7 @@ fn octets_and_messages_are_counted() {
             received += client.message().unwrap().len() as u64;
         }
     }
-    let totals = fixture.server().directory().metrics.totals();
+    let totals = fixture.server().totals();
     assert_eq!((totals.messages_read, totals.bytes_read), (100, sent));
     assert_eq!((totals.messages_written, totals.bytes_written), (200, received));
 }

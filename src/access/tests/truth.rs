@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::fixture::{CTS, Fixture, OTHER, SUFFIX, TOKEN};
-use super::*;
+use super::super::fixture::{CTS, Fixture, OTHER, SUFFIX, TOKEN};
+use super::super::*;
 use crate::clock::ManualClock;
 use crate::schema::NormalizedDn;
 
