@@ -25,6 +25,7 @@ use ctsd::backup::{self, Archive, BackupKey, Job, RestoreData, Subject};
 use ctsd::clock::SystemClock;
 use ctsd::config::IndexStoreKind;
 use ctsd::entry::{EntryBuilder, EntryUuid, PreparedModifications, StoredEntry};
+use ctsd::log::Durability;
 use ctsd::protocol::message::ModifyOperation;
 use ctsd::protocol::result::LdapResult;
 use ctsd::schema::{NormalizedDn, Schema, SchemaStore};
@@ -66,6 +67,10 @@ struct Options {
     /// Octets of the entry cache.
     #[arg(long, default_value_t = 64 << 20)]
     cache: usize,
+    /// Acknowledges before changes are on disk: for loading much. What `os` leaves to a background sync is synced at the
+    /// end.
+    #[arg(long)]
+    os: bool,
     #[command(subcommand)]
     what: What,
     /// Given by cargo.
@@ -85,6 +90,8 @@ enum End {
     Clean,
     /// The process aborts.
     Kill,
+    /// The process aborts when the next checkpoint is all but due: changes go on for as long as it takes.
+    Worst,
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +101,9 @@ enum What {
         /// How many.
         #[arg(long, default_value_t = 100_000)]
         tokens: u64,
+        /// Dead records before them: half as many small entries are added, and deleted again.
+        #[arg(long, default_value_t = 0)]
+        dead: u64,
         /// Changes afterwards.
         #[arg(long, default_value_t = 50_000)]
         changes: u64,
@@ -250,6 +260,25 @@ impl Filler {
         (self.key(&dn(seq)), ChangeKind::Modify(Box::new(edit)))
     }
 
+    /// Adds small entries and deletes them, batch by batch.
+    fn die(&self, count: u64) {
+        const BATCH: u64 = 100_000;
+        let name = |seq: u64| format!("ou=dead{seq},{SUFFIX}");
+        for from in (0..count).step_by(BATCH as usize) {
+            let batch = BATCH.min(count - from);
+            self.run("add what dies", batch, |number| {
+                let dn = name(from + number);
+                let entry =
+                    self.entry(&dn, u64::MAX / 2 - from - number, &[("objectClass", b"organizationalUnit")]);
+                (self.key(&dn), ChangeKind::Add { entry, check: None })
+            });
+            self.run("delete it", batch, |number| {
+                let kind = ChangeKind::Delete { check: Box::new(|_| Ok(())), subtree: false };
+                (self.key(&name(from + number)), kind)
+            });
+        }
+    }
+
     /// Submits changes, 64 at a time, and tells rate and latencies.
     fn run(&self, what: &str, count: u64, make: impl Fn(u64) -> (NormalizedDn, ChangeKind)) {
         let (sender, receiver) = mpsc::channel::<(Duration, Result<Committed, ChangeError>)>();
@@ -282,6 +311,18 @@ impl Filler {
             at(1.0)
         );
     }
+}
+
+/// Octets by which the log grows until the next checkpoint, by the size of the last one.
+fn due(directory: &std::path::Path) -> u64 {
+    let files = std::fs::read_dir(directory).expect("the directory");
+    let sizes = files.filter_map(|file| {
+        let file = file.ok()?;
+        let is_checkpoint = file.file_name().to_string_lossy().starts_with("checkpoint-");
+        Some((file.file_name(), file.metadata().ok()?.len())).filter(|_| is_checkpoint)
+    });
+    let newest = sizes.max().map_or(0, |(_, octets)| octets);
+    (6 * newest).max(256 << 20)
 }
 
 fn resident() -> u64 {
@@ -363,6 +404,9 @@ fn main() {
     let clock = Arc::new(SystemClock::new());
     let mut store = BackendOptions::new(&options.dir, vec![SUFFIX.into()], clock, Arc::clone(&schema));
     store.cache_bytes = options.cache;
+    if options.os {
+        store.durability = Durability::Os;
+    }
     store.index_store = match options.index_store {
         Store::Memory => IndexStoreKind::Memory,
         Store::Sled => IndexStoreKind::Sled,
@@ -419,7 +463,7 @@ fn main() {
             }
             End::Clean
         }
-        What::Fill { tokens, changes, checkpoint, stall, end } => {
+        What::Fill { tokens, dead, changes, checkpoint, stall, end } => {
             let above = [
                 "",
                 "ou=tokens,",
@@ -433,6 +477,9 @@ fn main() {
                 filler.run("add", 1, |_| {
                     (filler.key(&dn), ChangeKind::Add { entry: entry.clone(), check: None })
                 });
+            }
+            if dead > 0 {
+                filler.die(dead / 2);
             }
             filler.run("add", tokens, |seq| filler.token(seq));
             show(&backend);
@@ -462,11 +509,23 @@ fn main() {
                     println!("{} checkpoints, the longest took {longest:.2} s", times.len());
                 });
             }
+            if end == End::Worst {
+                let began = backend.stats().log.record_octets;
+                backend.checkpoint().expect("a checkpoint");
+                let due = due(&options.dir);
+                let mut round = 2 * changes;
+                while backend.stats().log.record_octets - began < due / 100 * 97 {
+                    filler.run("modify until a checkpoint is all but due", 5000, |number| {
+                        touch(number + round)
+                    });
+                    round += 5000;
+                }
+            }
             show(&backend);
             end
         }
     };
-    if end == End::Kill {
+    if end != End::Clean {
         std::process::abort();
     }
     let began = Instant::now();
