@@ -294,6 +294,67 @@ fn a_backup_under_writes_restores_into_a_fresh_home_and_goes_on() {
 }
 
 #[test]
+fn compacted_segments_are_backed_up() {
+    let home = Home::new();
+    let open = |home: &Home| {
+        let mut options = home.options();
+        options.space.compaction_delay = Duration::ZERO;
+        Backend::open(&options).unwrap()
+    };
+    let backend = open(&home);
+    base(&backend);
+    add_tokens(&backend, 0..400);
+    let before = home.back_up(&backend, "before", |_| ()).unwrap();
+    (0..400).filter(|id| id % 10 > 0).for_each(|id| delete(&backend, id));
+    add_tokens(&backend, 1000..1100);
+    let source = backend.backup_source().unwrap();
+    assert_eq!(backend.compact().unwrap().segments, 0, "held");
+    drop(source);
+    assert!(backend.compact().unwrap().segments > 2);
+    let on_top = |base: &'static str| {
+        move |options: &mut Options| {
+            options.is_incremental = true;
+            options.base = Some(base.into());
+        }
+    };
+    let whole = home.back_up(&backend, "compacted", |_| ()).unwrap();
+    let mixed = home.back_up(&backend, "mixed", on_top("before")).unwrap();
+    // What was written anew is another file.
+    assert!(mixed.octets < before.octets, "{before:?} {mixed:?}");
+    let content = (tokens(&backend), backend.ruv());
+    for id in ["compacted", "mixed"] {
+        let fresh = Home::new();
+        home.archive(id).unwrap().verify(&mut |_, _| true).unwrap();
+        fresh.restore(&home, id).unwrap();
+        let restored = open(&fresh);
+        assert_eq!((tokens(&restored), restored.ruv()), content, "{id}");
+        assert!(is_sound(&restored) && restored.recovered().damage.is_empty());
+        add_tokens(&restored, 2000..2100);
+        restored.compact().unwrap();
+        let now = tokens(&restored);
+        drop(restored);
+        // The log alone makes the same of it.
+        files(&fresh.db()).iter().filter(|path| path.to_str().unwrap().contains("checkpoint-")).for_each(
+            |path| {
+                std::fs::remove_file(path).unwrap();
+            },
+        );
+        let restored = open(&fresh);
+        assert_eq!(tokens(&restored), now, "{id}");
+        assert!(is_sound(&restored));
+    }
+    drop(backend);
+    let backend = open(&home);
+    add_tokens(&backend, 3000..3050);
+    let next = home.back_up(&backend, "next", on_top("compacted")).unwrap();
+    assert!(next.reused > 2 && next.octets < whole.octets, "{whole:?} {next:?}");
+    let content = tokens(&backend);
+    drop(backend);
+    home.restore(&home, "next").unwrap();
+    assert_eq!(tokens(&open(&home)), content);
+}
+
+#[test]
 fn trees_on_disk_and_lazy_durability_are_backed_up_too() {
     for (index_store, durability) in
         [(IndexStoreKind::Sled, Durability::Group), (IndexStoreKind::Memory, Durability::Os)]
