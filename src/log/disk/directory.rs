@@ -1,7 +1,7 @@
 //! Exchanging one directory of data for another, so that a crash leaves either the old or the new one, whole.
 //!
 //! The replacement is made in `<directory>.new`. Both names are exchanged by one call of the system (`renameat2` with
-//! `RENAME_EXCHANGE`); where a file system cannot, by two renames over `<directory>.old`, which [`settle`] sorts out
+//! `RENAME_EXCHANGE`); where a file system cannot, by two renames over `<directory>.old`, which [`settle_replacement`] sorts out
 //! after a crash between them.
 
 use std::fs::{DirBuilder, File};
