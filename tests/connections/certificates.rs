@@ -131,6 +131,7 @@ fn add_user(fixture: &Fixture, more: &[(&str, &[u8])]) {
     assert_eq!(added.code, ResultCode::SUCCESS, "{added:?}");
 }
 
+/// Adds an index and waits until it is built: mappers search, and a search that no index serves yet is refused.
 fn index(fixture: &Fixture, attribute: &str) {
     let dn =
         format!("ds-cfg-attribute={attribute},cn=Index,ds-cfg-backend-id=userRoot,cn=Backends,cn=config");
@@ -140,7 +141,11 @@ fn index(fixture: &Fixture, attribute: &str) {
         ("ds-cfg-attribute".to_owned(), values(&[attribute])),
         ("ds-cfg-index-type".to_owned(), values(&["equality"])),
     ];
-    fixture.server().directory().config.add(&dn, attributes).unwrap();
+    let directory = fixture.server().directory();
+    directory.config.add(&dn, attributes).unwrap();
+    while !directory.store.index_states().iter().all(|(_, state)| state == "ready") {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
