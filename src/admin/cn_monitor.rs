@@ -33,6 +33,8 @@ pub struct ConnectionReport {
     pub in_progress: usize,
     /// Persistent searches among them.
     pub persistent_searches: usize,
+    /// Octets of answers that wait to be taken by the client.
+    pub queued: usize,
 }
 
 /// Whoever keeps the connections.

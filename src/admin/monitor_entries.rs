@@ -221,7 +221,7 @@ fn handler(item: &mut Item<'_>, listener: &Listener, connections: &[ConnectionRe
 fn connection_text(one: &ConnectionReport) -> String {
     format!(
         "connID=\"{}\" connectTime=\"{}\" source=\"{}\" destination=\"{}\" ldapVersion=\"3\" authDN=\"{}\" \
-         security=\"{}\" opsInProgress=\"{}\" persistentSearches=\"{}\"",
+         security=\"{}\" opsInProgress=\"{}\" persistentSearches=\"{}\" bytesQueued=\"{}\"",
         one.number,
         stamp(one.since_ms),
         one.from,
@@ -229,7 +229,8 @@ fn connection_text(one: &ConnectionReport) -> String {
         one.authenticated_dn,
         if one.is_secure { "TLS" } else { "none" },
         one.in_progress,
-        one.persistent_searches
+        one.persistent_searches,
+        one.queued
     )
 }
 

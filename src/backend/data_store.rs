@@ -249,6 +249,10 @@ impl TokenStore for DataStore {
         self.current.load().submit(change);
     }
 
+    fn is_crowded(&self) -> bool {
+        self.current.load().is_crowded()
+    }
+
     fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
         let number = self.next_listener.fetch_add(1, Ordering::Relaxed);
         let mut listening = lock(&self.listeners);

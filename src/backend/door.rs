@@ -95,6 +95,10 @@ impl TokenStore for Backend {
         self.pipeline.submit(change);
     }
 
+    fn is_crowded(&self) -> bool {
+        self.pipeline.is_crowded()
+    }
+
     fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription {
         let number = self.next_listener.fetch_add(1, Ordering::Relaxed);
         self.shared.listeners.rcu(|listeners| {

@@ -14,8 +14,9 @@ use super::pipeline::{Landed, Task, Work};
 const TAKEN: usize = 256;
 
 /// Everything that the sequencer waits for, in one place.
-#[derive(Default)]
 pub(crate) struct Inbox {
+    /// Tasks that may wait.
+    bound: usize,
     state: Mutex<State>,
     filled: Condvar,
     room: Condvar,
@@ -59,8 +60,8 @@ pub(crate) enum Awaited {
 
 /// Something that is sent to the sequencer.
 pub(crate) trait Item: Sized {
-    /// How many may wait.
-    const ROOM: usize;
+    /// How many may wait, of tasks so many.
+    fn room(bound: usize) -> usize;
     #[doc(hidden)]
     fn queue(parts: Queues<'_>) -> &mut VecDeque<Self>;
 }
@@ -72,8 +73,9 @@ pub(crate) struct Queues<'a> {
 }
 
 impl Item for Task {
-    /// More are refused as busy.
-    const ROOM: usize = 10_000;
+    fn room(bound: usize) -> usize {
+        bound
+    }
 
     fn queue(parts: Queues<'_>) -> &mut VecDeque<Self> {
         parts.tasks
@@ -81,7 +83,9 @@ impl Item for Task {
 }
 
 impl Item for Work {
-    const ROOM: usize = 4;
+    fn room(_: usize) -> usize {
+        4
+    }
 
     fn queue(parts: Queues<'_>) -> &mut VecDeque<Self> {
         parts.work
@@ -95,6 +99,18 @@ impl State {
 }
 
 impl Inbox {
+    /// An empty one in which so many tasks may wait.
+    pub(crate) fn new(bound: usize) -> Self {
+        Self {
+            bound,
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            room: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            has_landed: AtomicBool::new(false),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -225,6 +241,10 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T: Item> Sender<T> {
+    fn room(&self) -> usize {
+        T::room(self.inbox.bound)
+    }
+
     /// Tasks that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.inbox.waiting()
@@ -236,8 +256,18 @@ impl<T: Item> Sender<T> {
         if state.is_closed {
             return Err(TrySendError::Disconnected(item));
         }
-        if state.queue::<T>().len() >= T::ROOM {
+        if state.queue::<T>().len() >= self.room() {
             return Err(TrySendError::Full(item));
+        }
+        self.inbox.put(state, item);
+        Ok(())
+    }
+
+    /// Sends what has its place already: room or not.
+    pub(crate) fn send_admitted(&self, item: T) -> Result<(), SendError<T>> {
+        let state = self.inbox.state();
+        if state.is_closed {
+            return Err(SendError(item));
         }
         self.inbox.put(state, item);
         Ok(())
@@ -246,7 +276,7 @@ impl<T: Item> Sender<T> {
     /// Sends as soon as there is room.
     pub(crate) fn send(&self, item: T) -> Result<(), SendError<T>> {
         let mut state = self.inbox.state();
-        while !state.is_closed && state.queue::<T>().len() >= T::ROOM {
+        while !state.is_closed && state.queue::<T>().len() >= self.room() {
             state.blocked += 1;
             state = self.inbox.room.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.blocked -= 1;
@@ -260,10 +290,10 @@ impl<T: Item> Sender<T> {
 
     /// Sends if there is room within a time.
     pub(crate) fn send_timeout(&self, item: T, within: Duration) -> Result<(), SendTimeoutError<T>> {
-        let mut state = self.inbox.state();
-        if !state.is_closed && state.queue::<T>().len() >= T::ROOM {
+        let (mut state, room) = (self.inbox.state(), self.room());
+        if !state.is_closed && state.queue::<T>().len() >= room {
             state.blocked += 1;
-            let is_full = |state: &mut State| !state.is_closed && state.queue::<T>().len() >= T::ROOM;
+            let is_full = |state: &mut State| !state.is_closed && state.queue::<T>().len() >= room;
             let waited = self.inbox.room.wait_timeout_while(state, within, is_full);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             state.blocked -= 1;
@@ -271,7 +301,7 @@ impl<T: Item> Sender<T> {
         if state.is_closed {
             return Err(SendTimeoutError::Disconnected(item));
         }
-        if state.queue::<T>().len() >= T::ROOM {
+        if state.queue::<T>().len() >= room {
             return Err(SendTimeoutError::Timeout(item));
         }
         self.inbox.put(state, item);
@@ -361,16 +391,16 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_given_back_and_fits_when_some_was_taken() {
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox::new(1));
         let sender = inbox.sender::<Work>();
-        for _ in 0..Work::ROOM {
+        for _ in 0..Work::room(1) {
             sender.try_send(index()).unwrap();
         }
         assert!(matches!(sender.try_send(index()), Err(TrySendError::Full(_))));
         let waits = std::thread::spawn(move || sender.send(index()).is_ok());
         let mut taken = Taken::default();
         let mut count = 0;
-        while count <= Work::ROOM {
+        while count <= Work::room(1) {
             assert!(inbox.take(&mut taken, Awaited::Anything));
             count += taken.work.drain(..).count();
         }
@@ -380,7 +410,7 @@ mod tests {
 
     #[test]
     fn a_closed_inbox_takes_nothing() {
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox::new(1));
         let sender = inbox.sender::<Work>();
         sender.try_send(index()).unwrap();
         assert_eq!(inbox.close().work.len(), 1);

@@ -42,6 +42,8 @@ pub struct BackendOptions {
     pub segment_bytes: u32,
     /// When segments go and writes are refused; later [`TokenStore::set_space`](super::TokenStore::set_space).
     pub space: SpaceSettings,
+    /// Changes that may wait to be made; more are refused as busy.
+    pub queue_capacity: usize,
     /// Time between rounds of the purge, 1 s by default; zero: there is no thread, only [`Backend::purge`].
     pub purge_interval: Duration,
     /// This server's replica id, not 0.
@@ -60,8 +62,8 @@ pub struct BackendOptions {
 }
 
 impl BackendOptions {
-    /// The defaults: acknowledged means on disk, 256 MiB of cache, a checkpoint each 256 MiB, replica 1, no indexes, trees
-    /// in memory.
+    /// The defaults: acknowledged means on disk, 256 MiB of cache, a checkpoint each 256 MiB, 10,000 changes may wait,
+    /// replica 1, no indexes, trees in memory.
     pub fn new(
         directory: impl Into<PathBuf>,
         suffixes: Vec<String>,
@@ -76,6 +78,7 @@ impl BackendOptions {
             cache_bytes: 256 << 20,
             segment_bytes: 64 << 20,
             space: SpaceSettings::default(),
+            queue_capacity: 10_000,
             purge_interval: Duration::from_secs(1),
             replica: 1,
             index_store: IndexStoreKind::Memory,
@@ -108,7 +111,7 @@ pub struct BackendStats {
     pub refused: u64,
     /// Groups committed.
     pub groups: u64,
-    /// Changes that wait for the sequencer.
+    /// Changes that wait for the sequencer, or for their entries to be read.
     pub waiting: u64,
     /// Reads answered from the cache.
     pub cache_hits: u64,
@@ -212,7 +215,7 @@ impl Backend {
             view.cache.begins_cold();
         }
         let executor = Executor::new(view, Arc::clone(&options.clock), start);
-        let pipeline = Pipeline::start(Arc::clone(&shared), executor, writer)?;
+        let pipeline = Pipeline::start(Arc::clone(&shared), executor, writer, options.queue_capacity)?;
         let upkeep = Upkeep::start(Arc::clone(&shared), purger, &pipeline, options.purge_interval)?;
         let backend = Self {
             shared,

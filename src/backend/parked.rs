@@ -75,9 +75,9 @@ impl Parked {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether none wait.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count.load(Ordering::Acquire) == 0
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
     }
 
     /// Takes a change up; `is_cold` says whether its entry has to be read.
@@ -119,13 +119,15 @@ impl Parked {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, LazyLock};
+
     use super::*;
-    use crate::schema::SchemaStore;
+    use crate::schema::{Schema, SchemaStore};
 
     fn change(dn: &str) -> Change {
-        let schema = SchemaStore::builtin(true).current();
+        static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| SchemaStore::builtin(true).current());
         Change {
-            target: NormalizedDn::parse(dn, &schema).unwrap(),
+            target: NormalizedDn::parse(dn, &SCHEMA).unwrap(),
             kind: ChangeKind::Delete { check: Box::new(|_| Ok(())), subtree: false },
             done: Box::new(|_| ()),
         }
@@ -144,7 +146,7 @@ mod tests {
         assert!(matches!(parked.take(change("cn=a,dc=x"), false), Turn::Now(_)));
         let first = number(parked.take(change("cn=a,dc=x"), true));
         let second = number(parked.take(change("cn=b,dc=x"), true));
-        assert!(!parked.is_empty());
+        assert_eq!(parked.len(), 2);
         assert!(matches!(parked.take(change("cn=c,dc=x"), false), Turn::Now(_)));
         assert!(matches!(parked.take(change("cn=b,dc=x"), false), Turn::Later));
         assert!(matches!(parked.take(change("dc=x"), false), Turn::Later));
@@ -157,7 +159,7 @@ mod tests {
         let key = |dn| change(dn).target;
         let expected = ["cn=b,dc=x", "cn=b,dc=x", "cn=a,dc=x", "dc=x", "cn=d,cn=a,dc=x"];
         assert_eq!(gone, expected.map(key));
-        assert!(parked.is_empty());
+        assert_eq!(parked.len(), 0);
     }
 
     #[test]

@@ -8,11 +8,11 @@
 //! two hand-overs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use crossbeam::channel::TrySendError;
+use crossbeam::channel::{SendError, TrySendError};
 
 use super::apply::{Applier, Notices, notify_groups};
 use super::execute::{Copied, Effect, Executor, Extra};
@@ -104,12 +104,21 @@ pub(crate) struct Pipeline {
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     parked: Arc<Parked>,
     pub(crate) readers: Readers,
+    /// Changes that may wait; more are refused as busy.
+    capacity: usize,
+    /// Some were refused, and there has not been clearly more room since.
+    is_full: AtomicBool,
 }
 
 impl Pipeline {
-    /// Starts the threads.
-    pub(crate) fn start(shared: Arc<Shared>, executor: Executor, writer: Writer) -> Result<Self, StoreError> {
-        let inbox = Arc::new(Inbox::default());
+    /// Starts the threads. So many changes may wait.
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        executor: Executor,
+        writer: Writer,
+        capacity: usize,
+    ) -> Result<Self, StoreError> {
+        let inbox = Arc::new(Inbox::new(capacity));
         let (tasks, work) = (inbox.sender(), inbox.sender());
         let to_log = Arc::new(Belt::new(1));
         let notices: Arc<Notices> = Arc::new(Belt::new(NOTIFIED_GROUPS));
@@ -160,6 +169,8 @@ impl Pipeline {
             threads: Mutex::new(threads),
             parked: Arc::default(),
             readers: Readers::start()?,
+            capacity,
+            is_full: AtomicBool::new(false),
         })
     }
 
@@ -173,13 +184,17 @@ impl Pipeline {
             (Some(error), _) => (error, change.done),
             (None, None) => (StoreError::Unwilling("the store is closed".into()), change.done),
             (None, Some(sender)) => {
+                let parked = self.parked.len();
+                if parked + sender.waiting() >= self.capacity {
+                    return self.refuse(change);
+                }
                 let cold = self.cold(&change);
-                let turn = match cold.is_some() || !self.parked.is_empty() {
+                let turn = match cold.is_some() || parked > 0 {
                     true => self.parked.take(change, cold.is_some()),
                     false => Turn::Now(change),
                 };
                 match (turn, cold) {
-                    (Turn::Now(change), _) => send(sender, change),
+                    (Turn::Now(change), _) => self.send(sender, change),
                     (Turn::Read(number), Some(id)) => self.read(number, id, sender.clone()),
                     _ => {}
                 }
@@ -187,6 +202,33 @@ impl Pipeline {
             }
         };
         tell(done, Err(ChangeError::Store(error)));
+    }
+
+    /// Hands a change to the sequencer, or refuses it as busy.
+    fn send(&self, sender: &Sender<Task>, change: Change) {
+        match sender.try_send(Task::Change(change)) {
+            Ok(()) if !self.is_full.load(Ordering::Relaxed) => {}
+            Ok(()) => {
+                if sender.waiting() < self.capacity / 2 && self.is_full.swap(false, Ordering::Relaxed) {
+                    tracing::info!("there is room for changes again");
+                }
+            }
+            Err(TrySendError::Full(Task::Change(change))) => self.refuse(change),
+            Err(TrySendError::Disconnected(task)) => closed(task),
+            Err(TrySendError::Full(Task::Relocate(_))) => {}
+        }
+    }
+
+    fn refuse(&self, change: Change) {
+        if !self.is_full.swap(true, Ordering::Relaxed) {
+            tracing::warn!(capacity = self.capacity, "too many changes wait: more are refused as busy");
+        }
+        tell(change.done, Err(ChangeError::Store(StoreError::Busy)));
+    }
+
+    /// Whether so many changes wait, a tenth of what may, that who hands them in should slow down.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.waiting() >= (self.capacity / 10).max(1)
     }
 
     /// The entry that a change is about, if the disk would have to be waited for.
@@ -210,13 +252,17 @@ impl Pipeline {
         self.readers.spawn(Box::new(move || {
             // What is wrong with it the sequencer finds out.
             let _ = shared.view.current(id);
-            parked.read(number, |change| send(&sender, change));
+            parked.read(number, |change| {
+                if let Err(SendError(task)) = sender.send_admitted(Task::Change(change)) {
+                    closed(task);
+                }
+            });
         }));
     }
 
-    /// Changes that wait for the sequencer.
+    /// Changes that wait for the sequencer, or for their entries.
     pub(crate) fn waiting(&self) -> usize {
-        self.tasks.load().as_ref().map_or(0, |tasks| tasks.waiting())
+        self.tasks.load().as_ref().map_or(0, |tasks| tasks.waiting()) + self.parked.len()
     }
 
     /// The sequencer's queue; none once closed.
@@ -249,14 +295,10 @@ impl Pipeline {
     }
 }
 
-/// Hands a change to the sequencer, or refuses it as busy.
-fn send(sender: &Sender<Task>, change: Change) {
-    let (error, task) = match sender.try_send(Task::Change(change)) {
-        Ok(()) => return,
-        Err(TrySendError::Full(task)) => (StoreError::Busy, task),
-        Err(TrySendError::Disconnected(task)) => (StoreError::Unwilling("the store is closed".into()), task),
-    };
+/// Refuses what comes after the end.
+fn closed(task: Task) {
     if let Task::Change(change) = task {
+        let error = StoreError::Unwilling("the store is closed".into());
         tell(change.done, Err(ChangeError::Store(error)));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::StoreError;
 
 /// How many there are: enough to keep several reads of a device going, few enough to leave the processors to others.
-const THREADS: usize = 4;
+pub(crate) const THREADS: usize = 4;
 
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 

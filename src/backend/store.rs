@@ -19,7 +19,10 @@ pub enum StoreError {
     #[error("{0}")]
     Unwilling(String),
     /// Too many changes wait already.
-    #[error("the store is busy")]
+    #[error(
+        "too many changes wait for the disk already (ds-cfg-max-work-queue-capacity of cn=Work Queue,cn=config): this one \
+         was not made; try again later"
+    )]
     Busy,
     /// Bytes on disk are not what was written; names the entry or place.
     #[error("{0}")]
@@ -292,6 +295,10 @@ pub trait TokenStore: Send + Sync {
     /// they concern the same entry or one is below the other.
     /// Fails at once (and `done` is called with the failure) when too many wait.
     fn submit(&self, change: Change);
+    /// Whether so many changes wait that clients with several in flight should be held to one at a time.
+    fn is_crowded(&self) -> bool {
+        false
+    }
     /// Adds a listener.
     fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Subscription;
     /// Whether there is room on the disk for a write: 53 with the reason if not. Only who may bypass a lock-down writes

@@ -3,6 +3,7 @@
 mod administration;
 mod bulk;
 mod conformance;
+mod order;
 mod pieces;
 mod replacement;
 mod start;

@@ -33,6 +33,7 @@ pub fn data_options(
         },
         index_store: data.index_store,
         segment_bytes: data.segment_size,
+        queue_capacity: config.administration.work_queue_capacity,
         checkpoint_bytes: data.checkpoint_interval,
         cache_bytes: cache_octets(data.cache_size, data.cache_percent, machine_octets()),
         ..BackendOptions::new(

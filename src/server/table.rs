@@ -133,6 +133,7 @@ impl Connections for Table {
             is_secure: row.observer.security_strength() > 0,
             in_progress: row.observer.in_flight(),
             persistent_searches: row.observer.standing(),
+            queued: row.observer.queued(),
         };
         self.open().iter().map(report).collect()
     }

@@ -11,8 +11,9 @@ use crate::protocol::result::ResultCode;
 #[derive(Default)]
 pub(super) struct InFlight {
     state: Mutex<State>,
-    /// Those that are still to be answered, and the octets they hold; changed under the lock, read without.
+    /// Those that are still to be answered, the changes among them, and the octets they hold; changed under the lock, read without.
     unanswered: AtomicUsize,
+    changes: AtomicUsize,
     octets: AtomicUsize,
 }
 
@@ -36,15 +37,25 @@ struct Row {
 pub(super) struct Load {
     /// Requests that are still to be answered.
     pub(super) requests: usize,
+    /// Those of them that change entries.
+    pub(super) changes: usize,
     /// Octets of their messages.
     pub(super) octets: usize,
 }
 
 impl Load {
-    /// Whether this is no more than `other` in either respect.
+    /// Whether this is no more than `other` in any respect.
     pub(super) const fn is_within(self, other: Self) -> bool {
-        self.requests <= other.requests && self.octets <= other.octets
+        self.requests <= other.requests && self.changes <= other.changes && self.octets <= other.octets
     }
+}
+
+/// Whether a request goes to the store to change entries.
+const fn is_change(kind: OperationKind) -> bool {
+    matches!(
+        kind,
+        OperationKind::Add | OperationKind::Delete | OperationKind::Modify | OperationKind::ModifyDn
+    )
 }
 
 impl InFlight {
@@ -69,12 +80,18 @@ impl InFlight {
         state.rows.push(Row { id, kind, is_standing: false, octets, flight: weak });
         self.unanswered.fetch_add(1, Ordering::Relaxed);
         self.octets.fetch_add(octets, Ordering::Relaxed);
+        if is_change(kind) {
+            self.changes.fetch_add(1, Ordering::Relaxed);
+        }
         Some(flight)
     }
 
-    fn answered(&self, octets: usize) {
+    fn answered(&self, kind: OperationKind, octets: usize) {
         self.unanswered.fetch_sub(1, Ordering::Relaxed);
         self.octets.fetch_sub(octets, Ordering::Relaxed);
+        if is_change(kind) {
+            self.changes.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     fn is_awaited(&self, state: &State) -> bool {
@@ -88,8 +105,8 @@ impl InFlight {
             return false;
         };
         row.is_standing = true;
-        let octets = row.octets;
-        self.answered(octets);
+        let (kind, octets) = (row.kind, row.octets);
+        self.answered(kind, octets);
         self.is_awaited(&state)
     }
 
@@ -99,7 +116,7 @@ impl InFlight {
         let Some(place) = state.rows.iter().rposition(|row| row.id == id) else { return false };
         let row = state.rows.swap_remove(place);
         if !row.is_standing {
-            self.answered(row.octets);
+            self.answered(row.kind, row.octets);
         }
         self.is_awaited(&state)
     }
@@ -119,6 +136,7 @@ impl InFlight {
     pub(super) fn load(&self) -> Load {
         Load {
             requests: self.unanswered.load(Ordering::Relaxed),
+            changes: self.changes.load(Ordering::Relaxed),
             octets: self.octets.load(Ordering::Relaxed),
         }
     }
@@ -204,10 +222,10 @@ mod tests {
     fn standing_requests_do_not_hold_up_a_close() {
         let keeper = Arc::new(Keeper::default());
         let search = enter(&keeper, 1, OperationKind::Search).unwrap();
-        assert_eq!(keeper.0.load(), Load { requests: 1, octets: 100 });
+        assert_eq!(keeper.0.load(), Load { requests: 1, changes: 0, octets: 100 });
         search.stand();
         search.stand();
-        assert_eq!(keeper.0.load(), Load { requests: 0, octets: 0 });
+        assert_eq!(keeper.0.load(), Load { requests: 0, changes: 0, octets: 0 });
         assert_eq!(keeper.0.len(), 1);
         drop(search);
         assert_eq!((keeper.0.len(), keeper.0.load().requests), (0, 0));
@@ -221,7 +239,8 @@ mod tests {
             // The flights themselves are not what is tested: their keeper is another table.
             drop(table.enter(MessageId(id), OperationKind::Add, 10, Arc::clone(&keeper)));
         }
-        table.watch(Some(Load { requests: 1, octets: 100 }));
+        assert_eq!(table.load(), Load { requests: 3, changes: 3, octets: 30 });
+        table.watch(Some(Load { requests: 3, changes: 1, octets: 100 }));
         assert!(!table.over(MessageId(1)));
         assert!(table.over(MessageId(2)));
         table.watch(None);

@@ -4,10 +4,12 @@
 mod in_flight;
 mod internal;
 mod outbox;
+mod pace;
 mod reason;
 mod state;
 
 pub use internal::{Internal, NamedValues};
 pub use outbox::{Outbox, Taken};
+pub use pace::Limits;
 pub use reason::Reason;
-pub use state::{Awaited, Limits, Next, Observer, Peer, Session};
+pub use state::{Awaited, Next, Observer, Peer, Session};

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::in_flight::{InFlight, Load};
-use super::{Outbox, Reason};
+use super::in_flight::InFlight;
+use super::pace::Pace;
+use super::{Limits, Outbox, Reason};
 use crate::access::Requester;
 use crate::auth::ClientCertificate;
 use crate::ber::frame::FrameError;
@@ -18,37 +19,6 @@ use crate::protocol::message::{MessageId, Operation, OperationKind, Request};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::protocol::{decode, encode, extended, oid};
 use crate::telemetry::{LoggedRequest, Metrics};
-
-/// Bounds of one connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// What one message may hold.
-    pub message: decode::Limits,
-    /// Unanswered requests at which no further message is taken; also how many persistent searches one connection has.
-    pub in_flight: usize,
-    /// Octets of unanswered requests at which no further message is taken.
-    pub in_flight_octets: usize,
-    /// Octets that wait to be written above which no further message is taken and searches wait.
-    pub outbox: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message: decode::Limits::default(),
-            in_flight: 1_000,
-            in_flight_octets: 8 << 20,
-            outbox: 1 << 20,
-        }
-    }
-}
-
-impl Limits {
-    /// Where it has to get to before messages are taken again.
-    const fn resumes_at(&self) -> Load {
-        Load { requests: self.in_flight / 4 * 3, octets: self.in_flight_octets / 2 }
-    }
-}
 
 /// The other end, and how it is reached.
 #[derive(Debug, Clone, Copy)]
@@ -157,12 +127,10 @@ impl FlightKeeper for Shared {
 /// One connection's state.
 pub struct Session {
     directory: Arc<Directory>,
-    limits: Limits,
     peer: Peer,
     number: u64,
     operations: u64,
-    /// So much was in flight that messages have to wait until there is clearly less.
-    is_crowded: bool,
+    pace: Pace,
     shared: Arc<Shared>,
 }
 
@@ -176,6 +144,7 @@ impl Session {
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let pace = Pace::new(limits);
         let shared = Arc::new(Shared {
             metrics,
             outbox: Outbox::new(limits.outbox),
@@ -187,7 +156,7 @@ impl Session {
             is_administrative: peer.is_administrative,
             certificate: OnceLock::new(),
         });
-        Self { directory, limits, peer, number, operations: 0, is_crowded: false, shared }
+        Self { directory, peer, number, operations: 0, pace, shared }
     }
 
     /// A way to look at the connection from outside.
@@ -213,23 +182,14 @@ impl Session {
 
     /// Whether no further message may be taken until something in flight ends or something is written.
     pub fn is_paused(&mut self) -> bool {
-        let load = self.shared.in_flight.load();
-        self.is_crowded = if self.is_crowded {
-            !load.is_within(self.limits.resumes_at())
-        } else {
-            load.requests >= self.limits.in_flight || load.octets >= self.limits.in_flight_octets
-        };
-        self.is_crowded || self.shared.outbox.is_full()
+        let store = &self.directory.store;
+        self.pace.is_held_up(&self.shared.in_flight, || store.is_crowded()) || self.shared.outbox.is_full()
     }
 
     /// Has the outbox nudge the connection's task when what it waits for comes. Look at [`Self::is_paused`] and
     /// [`Self::is_answered`] once more before sleeping.
-    pub fn expect(&self, what: Awaited) {
-        self.shared.in_flight.watch(match what {
-            Awaited::Nothing => None,
-            Awaited::Room => Some(self.limits.resumes_at()),
-            Awaited::Answers => Some(Load { requests: 0, octets: usize::MAX }),
-        });
+    pub fn expect(&mut self, what: Awaited) {
+        self.pace.expect(what, &self.shared.in_flight);
     }
 
     /// Whether everything is answered that has to be before the connection closes in peace.
@@ -278,7 +238,7 @@ impl Session {
     /// Handles one message.
     pub fn message(&mut self, frame: Bytes) -> Next {
         let octets = frame.len();
-        let request = match decode::decode(frame, &self.limits.message) {
+        let request = match decode::decode(frame, &self.pace.limits.message) {
             Ok(request) => request,
             Err(error) => return self.malformed(&error),
         };
@@ -340,8 +300,8 @@ impl Session {
     /// Those that stand do not count as unanswered, so they have a bound of their own.
     fn has_too_many_standing(&self) -> bool {
         let (all, unanswered) = (&self.shared.in_flight, self.shared.in_flight.load().requests);
-        self.operations > self.limits.in_flight as u64
-            && all.len().saturating_sub(unanswered) >= self.limits.in_flight
+        self.operations > self.pace.limits.in_flight as u64
+            && all.len().saturating_sub(unanswered) >= self.pace.limits.in_flight
     }
 
     /// Counts and logs a request that is served here, with the answer it gets, if any.

@@ -2,18 +2,21 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ctsd::auth::scheme::{Scheme, encode};
 use ctsd::auth::{Secret, os_random};
 use ctsd::ber::frame::{Cut, cut};
-use ctsd::config::{ConfigChange, Instance, ListenerKind, SecretValue, SetupOptions, TlsFiles};
+use ctsd::clock::SystemClock;
+use ctsd::config::{ConfigChange, ConfigStore, Instance, ListenerKind, SecretValue, SetupOptions, TlsFiles};
 use ctsd::protocol::message::{Control, MessageId, ModifyOperation, Scope};
 use ctsd::protocol::request::{self, Search};
 use ctsd::protocol::response::{self, Response};
 use ctsd::protocol::result::{LdapResult, ResultCode};
 use ctsd::protocol::{control::persistent_search::PersistentSearchRequest, oid};
+use ctsd::schema::SchemaStore;
 use ctsd::server::{Server, self_signed};
 use ctsd::session::Internal;
 use tempfile::TempDir;
@@ -42,9 +45,14 @@ pub(crate) fn free_port() -> u16 {
 
 impl Fixture {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server that starts with this configuration: DN, attribute and value of each setting.
+    pub(crate) fn start_with(settings: &[(&str, &str, &str)]) -> Self {
         let mut last = String::new();
         for _ in 0..10 {
-            match Self::try_start() {
+            match Self::try_start(settings) {
                 Ok(fixture) => return fixture,
                 Err(error) => last = error,
             }
@@ -52,7 +60,7 @@ impl Fixture {
         panic!("no server after ten attempts: {last}");
     }
 
-    fn try_start() -> Result<Self, String> {
+    fn try_start(settings: &[(&str, &str, &str)]) -> Result<Self, String> {
         let directory = tempfile::tempdir().unwrap();
         let mut random = os_random;
         let password =
@@ -75,6 +83,14 @@ impl Fixture {
         let (certificate, key) = self_signed(&[]).unwrap();
         std::fs::write(instance.tls_directory().join("server.pem"), &certificate).unwrap();
         std::fs::write(instance.tls_directory().join("server.key"), key).unwrap();
+        if !settings.is_empty() {
+            // Some are read only when a server starts.
+            let schema = Arc::new(SchemaStore::open(&instance.schema_directory()).unwrap());
+            let config = ConfigStore::open(&instance, schema, Arc::new(SystemClock::new())).unwrap();
+            for (dn, attribute, value) in settings {
+                config.modify(dn, &[replacing(attribute, &[value])]).unwrap();
+            }
+        }
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let mut server = Server::open(instance).unwrap();
@@ -106,12 +122,7 @@ impl Fixture {
 
     /// Replaces an attribute of an entry of the configuration.
     pub(crate) fn configure(&self, dn: &str, attribute: &str, values: &[&str]) {
-        let change = ConfigChange {
-            operation: ModifyOperation::Replace,
-            attribute: attribute.to_owned(),
-            values: values.iter().map(|value| value.as_bytes().to_vec()).collect(),
-        };
-        self.server().directory().config.modify(dn, &[change]).unwrap();
+        self.server().directory().config.modify(dn, &[replacing(attribute, values)]).unwrap();
     }
 
     /// A client of the LDAP port.
@@ -136,6 +147,14 @@ impl Drop for Fixture {
         if let Some(server) = self.server.take() {
             self.runtime.block_on(server.stop());
         }
+    }
+}
+
+fn replacing(attribute: &str, values: &[&str]) -> ConfigChange {
+    ConfigChange {
+        operation: ModifyOperation::Replace,
+        attribute: attribute.to_owned(),
+        values: values.iter().map(|value| value.as_bytes().to_vec()).collect(),
     }
 }
 

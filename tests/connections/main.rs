@@ -12,6 +12,7 @@ mod fixture;
 mod flow;
 mod http;
 mod idle;
+mod overload;
 mod process;
 mod service;
 mod stream;
