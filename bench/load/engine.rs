@@ -132,7 +132,7 @@ impl Engine {
         let mut before = self.machine.before();
         let mut start = self.now();
         let warm = start + (options.warmup * SECOND) as u64;
-        let mut warming = options.warmup > 0.0;
+        let mut warming = options.warmup > 0.0 && !phase.runs_dry();
         let timed = !phase.runs_dry() && options.operations.is_none();
         let deadline = if timed { warm + (options.seconds * SECOND) as u64 } else { u64::MAX };
         recorder.start(start);

@@ -76,6 +76,10 @@ fn run(options: &Options, all: &mut Vec<Figures>) -> Result<(), Box<dyn Error>> 
         match engine.run(*phase, options, &mut workload) {
             Ok(figures) => {
                 print!("{}", figures.table());
+                let mix = all.iter().rev().find(|earlier: &&Figures| earlier.phase == Phase::Mix.name());
+                if let Some(mix) = mix.filter(|_| *phase == Phase::MixReap) {
+                    print!("{}", figures.beside(mix));
+                }
                 all.push(figures);
             }
             Err(error) => {

@@ -15,7 +15,7 @@ use clap::Parser;
 ///   add, delete, delete-pre-read
 ///   mix         45 % add, 25 % modify, 20 % delete, 10 % read
 ///   restore     adds or deletes until --population are there
-///   expire      refresh that sets the expiry into the past
+///   expire      refresh that sets the expiry into the past, of --expire tokens or all
 ///   reap        the expiry worker: first page of 1000, delete each, again, until none is left
 ///   mix-reap    the same while the mix runs
 ///   heartbeat   OpenAM's heartbeat: base search of the root DSE for 1.1
@@ -71,6 +71,9 @@ pub(crate) struct Options {
     /// Users that the tokens belong to.
     #[arg(long, default_value_t = 30_000)]
     pub(crate) users: u64,
+    /// Tokens that phase expire expires; all without it.
+    #[arg(long)]
+    pub(crate) expire: Option<u64>,
     /// Seconds that a phase lasts, where its work has no end of its own.
     #[arg(long, default_value_t = 10.0)]
     pub(crate) seconds: f64,

@@ -12,6 +12,8 @@ use crate::workload::{KINDS, Kind};
 pub(crate) struct Recorder {
     start: u64,
     kinds: Vec<Option<Histogram<u64>>>,
+    /// What clients of a token store wait for, of all kinds.
+    work: Histogram<u64>,
     /// Connections of each pool.
     sizes: Vec<usize>,
     /// Operations of each connection, and latencies of each pool.
@@ -39,6 +41,8 @@ pub(crate) struct Figures {
     pub(crate) phase: &'static str,
     pub(crate) elapsed: f64,
     pub(crate) kinds: Vec<KindFigures>,
+    /// All operations but those of the expiry worker, listeners and heartbeats.
+    pub(crate) work: WorkFigures,
     pub(crate) before: Counters,
     pub(crate) after: Counters,
     pub(crate) live: usize,
@@ -49,6 +53,16 @@ pub(crate) struct Figures {
     pub(crate) unanswered: u64,
     pub(crate) seconds: Vec<Second>,
     pub(crate) pools: Vec<PoolFigures>,
+}
+
+/// What came out for all that clients of a token store wait for; latencies in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WorkFigures {
+    pub(crate) operations: u64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
+    pub(crate) max: f64,
 }
 
 /// What the connections of one OpenAM server got.
@@ -103,6 +117,7 @@ impl Recorder {
             connections: vec![0; sizes.iter().sum()],
             pools: sizes.iter().map(|_| histogram()).collect(),
             kinds: KINDS.iter().map(|_| None).collect(),
+            work: histogram(),
             errors: KINDS.iter().map(|_| BTreeMap::new()).collect(),
             second: histogram(),
             seconds: Vec::new(),
@@ -144,6 +159,9 @@ impl Recorder {
         }
         self.kinds[kind as usize].get_or_insert_with(histogram).saturating_record(latency);
         self.second.saturating_record(latency);
+        if kind.is_work() {
+            self.work.saturating_record(latency);
+        }
     }
 
     pub(crate) fn wrong(&mut self, kind: Kind, what: String) {
@@ -209,6 +227,13 @@ impl Recorder {
             phase,
             elapsed,
             kinds,
+            work: WorkFigures {
+                operations: self.work.len(),
+                p50: ms(self.work.value_at_quantile(0.5)),
+                p99: ms(self.work.value_at_quantile(0.99)),
+                p999: ms(self.work.value_at_quantile(0.999)),
+                max: ms(self.work.max()),
+            },
             before,
             after,
             live,
@@ -274,6 +299,15 @@ impl Figures {
                 let _ = writeln!(out, "    wrong: {count} x {}", what.trim_end());
             }
         }
+        if self.kinds.len() > 1 {
+            let WorkFigures { operations, p50, p99, p999, max } = self.work;
+            let rate = operations as f64 / self.elapsed;
+            let _ = writeln!(
+                out,
+                "{:<16} {:<16} {operations:>9} {rate:>10.0} {p50:>9.3} {p99:>9.3} {p999:>9.3} {max:>9.2}",
+                self.phase, "(all work)"
+            );
+        }
         let [_, _, rate, server, client, written, device, flushes, resident, others, live] =
             self.totals().map(|(_, value)| value);
         let _ = writeln!(
@@ -297,6 +331,16 @@ impl Figures {
                 pool.p99,
             );
         }
+        let rates = self.pools.iter().map(|pool| pool.operations as f64 / pool.connections.max(1) as f64);
+        let (least, most) =
+            rates.fold((f64::MAX, 0.0), |(least, most), rate| (rate.min(least), rate.max(most)));
+        if self.pools.len() > 1 && least > 0.0 {
+            let _ = writeln!(
+                out,
+                "    a connection of the best served pool got {:.3} x what one of the worst served got",
+                most / least
+            );
+        }
         let late: u64 = self.kinds.iter().filter(|kind| kind.name == "heartbeat").map(|kind| kind.late).sum();
         if late > 0 {
             let _ = writeln!(out, "    heartbeats later than {} ms: {late}", LATE / 1_000_000);
@@ -313,6 +357,15 @@ impl Figures {
         out
     }
 
+    /// How a mix with the expiry worker at work compares with one without.
+    pub(crate) fn beside(&self, without: &Self) -> String {
+        let (with, without) = (self.work.p99, without.work.p99);
+        format!(
+            "    p99 of all work: {with:.3} ms with the expiry worker, {without:.3} ms in the mix before: {:.2} x\n",
+            with / without
+        )
+    }
+
     /// The phase as JSON.
     pub(crate) fn json(&self) -> String {
         let mut out = format!("{{\"phase\":\"{}\"", self.phase);
@@ -323,6 +376,15 @@ impl Figures {
         if let Some((due, came)) = self.notified {
             let _ = write!(out, ",\"notifications_due\":{due},\"notifications\":{came}");
         }
+        let WorkFigures { operations, p50, p99, p999, max } = self.work;
+        let _ = write!(
+            out,
+            ",\"work\":{{\"operations\":{operations},\"p50_ms\":{},\"p99_ms\":{},\"p99_9_ms\":{},\"max_ms\":{}}}",
+            number(p50),
+            number(p99),
+            number(p999),
+            number(max)
+        );
         let kinds: Vec<String> = self.kinds.iter().map(KindFigures::json).collect();
         let _ = write!(out, ",\"kinds\":[{}]", kinds.join(","));
         if let Some(longest) = self.longest_backlog {

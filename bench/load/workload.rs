@@ -62,6 +62,14 @@ pub(crate) struct Op {
     entries: u32,
 }
 
+impl Kind {
+    /// Whether it is what clients of a token store wait for: neither expiry worker nor heartbeat nor listener.
+    pub(crate) const fn is_work(self) -> bool {
+        use Kind::{Add, Delete, DeletePreRead, Modify, QueryHandle, QueryUser, Read};
+        matches!(self, Add | Read | QueryUser | QueryHandle | Modify | Delete | DeletePreRead)
+    }
+}
+
 impl Op {
     pub(crate) const fn new(kind: Kind, token: Token) -> Self {
         Self { kind, token, version: 0, expires: false, entries: 0 }
@@ -175,7 +183,11 @@ impl Workload {
             self.phase,
             Phase::Load | Phase::Restore | Phase::Reap | Phase::MixReap | Phase::Verify
         );
-        if bounded && self.options.operations.is_some_and(|bound| self.issued >= bound) {
+        let bound = match self.phase {
+            Phase::Expire => self.options.expire.or(self.options.operations),
+            _ => self.options.operations,
+        };
+        if bounded && bound.is_some_and(|bound| self.issued >= bound) {
             return Next::Done;
         }
         let next = match self.phase {
