@@ -16,7 +16,7 @@ pub use certificate::ClientCertificate;
 pub use lockout::{LockoutRules, Lockouts, Turn, Turns};
 pub use policy::Refusal;
 pub use scheme::Scheme;
-pub use secret::{Secret, os_random, random_password};
+pub use secret::{Secret, os_random, random_id, random_password};
 pub use verifier::Verifier;
 
 /// Why authentication could not be decided.

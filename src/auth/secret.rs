@@ -48,6 +48,27 @@ pub fn os_random(buffer: &mut [u8]) -> Result<(), AuthError> {
     getrandom::fill(buffer).map_err(|fault| AuthError::Random(fault.to_string()))
 }
 
+/// Octets of the system's random source that a thread asks for at once.
+const POOL: usize = 1024;
+
+thread_local! {
+    /// Random octets not yet given out, and how many of them.
+    static RANDOM: std::cell::RefCell<([u8; POOL], usize)> = const { std::cell::RefCell::new(([0; POOL], 0)) };
+}
+
+/// Random octets for an identifier, each given out once. Not for secrets: they lie in memory for a while before, so that
+/// the system is asked once for many.
+pub fn random_id() -> Result<[u8; 16], AuthError> {
+    RANDOM.with_borrow_mut(|(pool, left)| {
+        if *left == 0 {
+            os_random(pool)?;
+            *left = POOL / 16;
+        }
+        *left -= 1;
+        Ok(pool.as_chunks::<16>().0.get(*left).copied().unwrap_or_default())
+    })
+}
+
 /// A new password: 24 letters and digits, about 139 bits, without those that look alike (0 O I l). Safe in shells,
 /// URLs, LDIF and properties files.
 pub fn random_password() -> Result<Secret, AuthError> {

@@ -20,6 +20,9 @@ use crate::telemetry::{ErrorLog, StandardError, TraceOptions, start_tracing};
 /// While the data is being recovered, the service manager is told so often that it goes on.
 const OPENING: Duration = Duration::from_secs(10);
 
+/// A thread that serves connections and does not get to its next task in this time is stuck.
+const ANSWERS: Duration = Duration::from_secs(5);
+
 /// `ctsd start`.
 pub(super) fn run(options: &args::Start) -> Result<ExitCode, Failure> {
     serve(&options.at.instance, &options.log, |_| ())
@@ -141,7 +144,7 @@ fn reload(server: &Server, error_log: Option<&ErrorLog>, status: &str) {
 
 /// Tells the service manager that the server lives: its workers run tasks, and nothing keeps it from serving.
 async fn watchdog(server: &Server) {
-    let answered = tokio::spawn(std::future::ready(())).await.is_ok();
+    let answered = tokio::time::timeout(ANSWERS, server.answers()).await.unwrap_or(false);
     let faults = server.faults();
     if answered && faults.is_empty() {
         notify(&[NotifyState::Watchdog]);

@@ -7,7 +7,7 @@ use super::list;
 use super::modify::{ModifyError, check_value, same_value, undefined};
 use super::stored::{EntryParts, EntryUuid, StoredEntry};
 use crate::protocol::message::Attributes;
-use crate::schema::{AttributeDescription, MatchingRule, Schema};
+use crate::schema::{AttributeDescription, MatchingRule, Schema, TypeId};
 
 /// Puts an entry together. Attributes keep the order in which they first came, values theirs.
 #[derive(Debug, Default, Clone)]
@@ -20,6 +20,9 @@ pub struct EntryBuilder {
 #[derive(Debug, Clone)]
 struct Slot {
     name: Span,
+    /// The attribute's type, if the schema has it.
+    of: Option<TypeId>,
+    has_options: bool,
     operational: bool,
     equality: Option<MatchingRule>,
     values: SmallVec<[Span; 2]>,
@@ -97,19 +100,27 @@ impl EntryBuilder {
 
     fn slot(&mut self, description: &AttributeDescription) -> usize {
         let attribute = &description.attribute_type;
+        let (of, operational, equality) =
+            (Some(attribute.id), attribute.is_operational(), attribute.equality);
         if description.options.is_empty() {
-            self.slot_named(attribute.name(), attribute.is_operational(), attribute.equality)
-        } else {
-            self.slot_named(&description.canonical(), attribute.is_operational(), attribute.equality)
+            let known = self.slots.iter().position(|slot| slot.of == of && !slot.has_options);
+            return known.unwrap_or_else(|| self.new_slot(attribute.name(), of, operational, equality));
         }
+        let canonical = description.canonical();
+        self.slot_of(canonical.as_bytes())
+            .unwrap_or_else(|| self.new_slot(&canonical, of, operational, equality))
     }
 
-    fn slot_named(&mut self, canonical: &str, operational: bool, equality: Option<MatchingRule>) -> usize {
-        if let Some(slot) = self.slot_of(canonical.as_bytes()) {
-            return slot;
-        }
+    fn new_slot(
+        &mut self,
+        canonical: &str,
+        of: Option<TypeId>,
+        operational: bool,
+        equality: Option<MatchingRule>,
+    ) -> usize {
         let name = self.span(canonical.as_bytes());
-        self.slots.push(Slot { name, operational, equality, values: SmallVec::new() });
+        let has_options = canonical.contains(';');
+        self.slots.push(Slot { name, of, has_options, operational, equality, values: SmallVec::new() });
         self.slots.len() - 1
     }
 
@@ -141,7 +152,8 @@ impl EntryBuilder {
         match schema.describe(name) {
             Some(description) => self.add(&description, value.as_ref()),
             None => {
-                let slot = self.slot_named(name, false, None);
+                let known = self.slot_of(name.as_bytes());
+                let slot = known.unwrap_or_else(|| self.new_slot(name, None, false, None));
                 if !self.holds(slot, value.as_ref()) {
                     self.push(slot, value.as_ref());
                 }
@@ -188,6 +200,13 @@ impl EntryBuilder {
             .iter()
             .filter(|slot| !slot.values.is_empty())
             .filter_map(|slot| std::str::from_utf8(self.text(slot.name)).ok())
+    }
+
+    /// The types of the attributes that have values, with how many each description has; without those that the schema
+    /// lacks.
+    pub fn types(&self) -> impl Iterator<Item = (TypeId, usize)> {
+        let filled = self.slots.iter().filter(|slot| !slot.values.is_empty());
+        filled.filter_map(|slot| Some((slot.of?, slot.values.len())))
     }
 
     /// Replaces each value of an attribute by what `change` makes of it; stops at the first refusal.

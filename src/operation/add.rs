@@ -13,7 +13,7 @@ use super::search::Children;
 use super::stamp::Stamp;
 use super::{Served, guarded, outcome, password};
 use crate::access::Right;
-use crate::auth::{Secret, os_random};
+use crate::auth::{Secret, random_id};
 use crate::backend::{ChangeKind, NewEntry};
 use crate::entry::{EntryBuilder, EntryParts, EntryUuid, StoredEntry, complete_rdn_values};
 use crate::name::{DnReader, Rdn};
@@ -67,8 +67,7 @@ async fn hash_and_submit(exchange: Exchange, mut prepared: Prepared) {
 impl Prepared {
     /// Encodes the entry, and asks for the right to add it.
     fn new_entry(&mut self, exchange: &Exchange) -> Result<NewEntry, LdapResult> {
-        let mut random = [0_u8; 16];
-        os_random(&mut random).map_err(|error| super::bind::auth_error(&error))?;
+        let random = random_id().map_err(|error| super::bind::auth_error(&error))?;
         let uuid = EntryUuid::v4(random);
         let (user, given) = self.builder.encode();
         let stamp = Stamp::now(exchange);
@@ -201,12 +200,6 @@ fn check_schema(builder: &mut EntryBuilder, schema: &Schema) -> Result<(), LdapR
     for class in classes.left_out() {
         builder.put("objectClass", class.name(), schema);
     }
-    let mut present: SmallVec<[(TypeId, usize); 32]> = SmallVec::new();
-    for description in builder.descriptions() {
-        let name = description.split(';').next().unwrap_or_default();
-        if let Some(attribute) = schema.attribute(name) {
-            present.push((attribute.id, builder.values(description).count()));
-        }
-    }
+    let present: SmallVec<[(TypeId, usize); 32]> = builder.types().collect();
     classes.check(schema, &present).map_err(|violation| outcome::violation(&violation))
 }

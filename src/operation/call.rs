@@ -39,6 +39,17 @@ pub trait Connection: Send + Sync {
     fn metrics(&self) -> Option<&Metrics> {
         None
     }
+    /// Has the errand of a thread of the store run, soon and on the thread that serves the connection; without such a
+    /// thread, here and now.
+    fn bring(&self, errand: Box<dyn Errand>) {
+        errand.run();
+    }
+}
+
+/// What is left to be done for a request when the store is done with it.
+pub trait Errand: Send {
+    /// Does it.
+    fn run(self: Box<Self>);
 }
 
 /// How a request may end before its time.

@@ -38,7 +38,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-pub use call::{Call, Connection, Ending, Flight, FlightKeeper, Served};
+pub use call::{Call, Connection, Ending, Errand, Flight, FlightKeeper, Served};
 pub use directory::{Directory, DirectoryError, Parts};
 pub use lockdown::Lockdown;
 pub(crate) use made::made;

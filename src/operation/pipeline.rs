@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::answer::Exchange;
 use super::search::Children;
 use super::sight::{Condition, Sight, View};
-use super::{identity, outcome, place};
+use super::{Errand, identity, outcome, place};
 use crate::access::Privilege;
 use crate::backend::{Change, ChangeError, ChangeKind, Committed, TokenStore};
 use crate::config::Writability;
@@ -178,8 +178,29 @@ pub(super) fn virtual_controls(controls: &RequestControls<'_>) -> Result<(), Lda
 pub(super) fn submit(exchange: Exchange, target: NormalizedDn, kind: ChangeKind, controls: WriteControls) {
     let kind = if controls.is_no_op { ChangeKind::Trial(Box::new(kind)) } else { kind };
     let store = Arc::clone(exchange.store());
-    let done = move |outcome: Result<Committed, ChangeError>| answer(exchange, &controls, outcome);
+    let mut reply = Box::new(Reply { exchange, controls, outcome: None });
+    let done = move |outcome: Result<Committed, ChangeError>| {
+        reply.outcome = Some(outcome);
+        let connection = Arc::clone(&reply.exchange.call().connection);
+        connection.bring(reply);
+    };
     store.submit(Change { target, kind, done: Box::new(done) });
+}
+
+/// The answer to a change, made where the connection is served: the store's thread only says what came of it.
+struct Reply {
+    exchange: Exchange,
+    controls: WriteControls,
+    outcome: Option<Result<Committed, ChangeError>>,
+}
+
+impl Errand for Reply {
+    fn run(self: Box<Self>) {
+        let Self { exchange, controls, outcome } = *self;
+        if let Some(outcome) = outcome {
+            answer(exchange, &controls, outcome);
+        }
+    }
 }
 
 fn answer(exchange: Exchange, controls: &WriteControls, outcome: Result<Committed, ChangeError>) {

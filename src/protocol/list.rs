@@ -134,12 +134,14 @@ impl<'a> Attributes<'a> {
 
     /// As an AddRequest wants it: each attribute has a value (RFC 4511 §4.7).
     pub(super) fn check_valued(content: &'a [u8], budget: &mut Budget) -> Result<Self, Malformed> {
-        let list = Self::check(content, budget)?;
-        if list.iter().any(|attribute| attribute.values.is_empty()) {
-            Err(Malformed::NoValues)
-        } else {
-            Ok(list)
+        let mut reader = Reader::new(content);
+        let mut has_bare = false;
+        while !reader.is_empty() {
+            budget.element()?;
+            has_bare |= check_attribute(reader.expect(tag::SEQUENCE)?, budget)?.is_empty();
         }
+        // What is wrong with the octets is told first.
+        if has_bare { Err(Malformed::NoValues) } else { Ok(Self(content)) }
     }
 }
 
@@ -223,11 +225,12 @@ pub(super) const fn modify_operation(value: i64) -> Option<ModifyOperation> {
 
 /// Trailing elements with the tags of the two known ones are refused though the grammar would skip them: a SET
 /// whose length is too short must not lose its last values in silence.
-fn check_attribute(content: &[u8], budget: &mut Budget) -> Result<(), Malformed> {
+fn check_attribute<'a>(content: &'a [u8], budget: &mut Budget) -> Result<Values<'a>, Malformed> {
     let mut attribute = Reader::new(content);
     attribute.string()?;
-    Values::check(attribute.expect(tag::SET)?, budget)?;
-    budget.trailing(attribute, &[tag::OCTET_STRING, tag::SET])
+    let values = Values::check(attribute.expect(tag::SET)?, budget)?;
+    budget.trailing(attribute, &[tag::OCTET_STRING, tag::SET])?;
+    Ok(values)
 }
 
 fn read_attribute<'a>(reader: &mut Reader<'a>) -> Option<RawAttribute<'a>> {

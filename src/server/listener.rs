@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Bounds, Ended, Surroundings, drive};
+use super::lanes::{Berth, Lanes};
 use super::socket;
 use super::table::Table;
 use super::tls::{TlsSettings, strength};
@@ -53,6 +54,7 @@ pub(super) struct House {
 /// What all connections of one listener share. What may change while it listens is looked up for each connection.
 pub(super) struct Endpoint {
     pub(super) house: Arc<House>,
+    pub(super) lanes: Arc<Lanes>,
     pub(super) name: String,
     pub(super) kind: ListenerKind,
     pub(super) metrics: Arc<Metrics>,
@@ -143,7 +145,15 @@ pub(super) async fn accept(socket: TcpListener, endpoint: Arc<Endpoint>, closing
                 failures = 0;
                 let endpoint = Arc::clone(&endpoint);
                 let tasks = endpoint.house.tasks.clone();
-                tasks.spawn(async move { serve(stream, socket::plain(address), endpoint).await });
+                let address = socket::plain(address);
+                let Ok(stream) = stream.into_std() else { continue };
+                if endpoint.kind == ListenerKind::Administration {
+                    // What an administrator does may wait for files; it must not hold up a lane.
+                    tasks.spawn(serve(stream, address, endpoint, None));
+                } else {
+                    let lanes = Arc::clone(&endpoint.lanes);
+                    lanes.deal(&tasks, |berth| serve(stream, address, endpoint, Some(berth)));
+                }
             }
             Err(error) => {
                 // Out of file descriptors, mostly: some in use have to be closed first.
@@ -172,7 +182,13 @@ impl Drop for Counted<'_> {
     }
 }
 
-async fn serve(stream: TcpStream, address: SocketAddr, endpoint: Arc<Endpoint>) {
+async fn serve(
+    stream: std::net::TcpStream,
+    address: SocketAddr,
+    endpoint: Arc<Endpoint>,
+    berth: Option<Berth>,
+) {
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
     let house = Arc::clone(&endpoint.house);
     let directory = &house.directory;
     let number = house.table.number();
@@ -211,6 +227,9 @@ async fn serve(stream: TcpStream, address: SocketAddr, endpoint: Arc<Endpoint>) 
     let metrics = Arc::clone(&endpoint.metrics);
     let limits = Limits::default();
     let mut session = Session::new(Arc::clone(directory), requester, number, peer, limits, metrics);
+    if let Some(berth) = &berth {
+        session.served_by(berth.courier());
+    }
     let since_ms = directory.clock.wall_ms();
     let _seat = house.table.enter(number, since_ms, (address, to), session.observer());
     let clear = if endpoint.implicit_tls {

@@ -4,6 +4,7 @@ mod connection;
 mod data;
 mod health;
 mod http;
+mod lanes;
 mod listener;
 mod ports;
 mod run;

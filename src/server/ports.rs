@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
+use super::lanes::Lanes;
 use super::listener::{Endpoint, House, accept};
 use super::tls::{TlsFiles, TlsSettings, ensure_own};
 use super::{ServerError, http};
@@ -54,6 +55,7 @@ struct Port {
 /// The open ports.
 pub(super) struct Ports {
     house: Arc<House>,
+    lanes: Arc<Lanes>,
     runtime: Handle,
     open: Mutex<Vec<Port>>,
 }
@@ -65,9 +67,16 @@ struct Bound {
 }
 
 impl Ports {
-    /// No port yet. Called inside the runtime that is to serve them.
-    pub(super) fn new(house: Arc<House>) -> Arc<Self> {
-        Arc::new(Self { house, runtime: Handle::current(), open: Mutex::default() })
+    /// No port yet, and the threads that are to serve connections. Called inside the runtime that is to accept them.
+    pub(super) fn new(house: Arc<House>) -> Result<Arc<Self>, ServerError> {
+        let count = house.directory.config.current().administration.worker_threads;
+        let lanes = Arc::new(Lanes::start(count).map_err(ServerError::Threads)?);
+        Ok(Arc::new(Self { house, lanes, runtime: Handle::current(), open: Mutex::default() }))
+    }
+
+    /// The threads that serve connections.
+    pub(super) const fn lanes(&self) -> &Arc<Lanes> {
+        &self.lanes
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<Port>> {
@@ -182,6 +191,7 @@ impl Ports {
         }
         let endpoint = Endpoint {
             house: Arc::clone(&self.house),
+            lanes: Arc::clone(&self.lanes),
             name: listener.name.clone(),
             kind: listener.kind,
             metrics: self.house.meters.of(&listener.name),

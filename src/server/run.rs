@@ -66,6 +66,9 @@ pub enum ServerError {
     /// The access log's file.
     #[error("the access log: {0}")]
     AccessLog(std::io::Error),
+    /// Threads to serve connections were not to be had.
+    #[error("the threads that serve connections do not start: {0}")]
+    Threads(std::io::Error),
     /// Threads or random numbers were not to be had.
     #[error(transparent)]
     Auth(#[from] crate::auth::AuthError),
@@ -206,7 +209,7 @@ impl Server {
     /// Opens the enabled ports of the configuration and serves them; says where. Called inside the runtime that is to
     /// serve them.
     pub fn listen(&mut self) -> Result<Vec<Address>, ServerError> {
-        let ports = Ports::new(Arc::clone(&self.house));
+        let ports = Ports::new(Arc::clone(&self.house))?;
         let addresses = ports.open_all()?;
         self.house.tasks.spawn(watch_certificates(Arc::downgrade(&ports), self.house.shutdown.clone()));
         self.ports = Some(ports);
@@ -222,6 +225,14 @@ impl Server {
     pub fn reload_certificates(&self) {
         for (listener, settings) in self.ports.iter().flat_map(|ports| ports.all_tls()) {
             told(&listener, settings.reload());
+        }
+    }
+
+    /// Returns when all threads that serve connections have run a task; whether they could.
+    pub async fn answers(&self) -> bool {
+        match &self.ports {
+            Some(ports) => ports.lanes().answer().await,
+            None => true,
         }
     }
 
@@ -270,7 +281,7 @@ impl Server {
 
     /// Stops: no new connections and messages, requests in flight are answered, clients get the Notice of
     /// Disconnection, everything is on disk. Tasks that run are asked to end first.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         let tasks = Arc::clone(&self.house.cn_tasks);
         if tokio::task::spawn_blocking(move || tasks.stop()).await.is_err() {
             tracing::error!("the tasks could not be stopped in order");
@@ -281,7 +292,19 @@ impl Server {
         if tokio::time::timeout(DRAIN + Duration::from_secs(5), self.house.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
+        if let Some(ports) = self.ports.take() {
+            let lanes = Arc::clone(ports.lanes());
+            let _ = tokio::task::spawn_blocking(move || lanes.stop()).await;
+        }
         self.house.backend.current().close();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(ports) = &self.ports {
+            ports.lanes().close();
+        }
     }
 }
 

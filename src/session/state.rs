@@ -10,11 +10,11 @@ use bytes::{Bytes, BytesMut};
 
 use super::in_flight::InFlight;
 use super::pace::Pace;
-use super::{Limits, Outbox, Reason};
+use super::{Courier, Limits, Outbox, Reason};
 use crate::access::Requester;
 use crate::auth::ClientCertificate;
 use crate::ber::frame::FrameError;
-use crate::operation::{self, Call, Connection, Directory, FlightKeeper, Served};
+use crate::operation::{self, Call, Connection, Directory, Errand, FlightKeeper, Served};
 use crate::protocol::message::{MessageId, Operation, OperationKind, Request};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::protocol::{decode, encode, extended, oid};
@@ -71,6 +71,7 @@ struct Shared {
     has_notice: AtomicBool,
     is_administrative: bool,
     certificate: OnceLock<Arc<ClientCertificate>>,
+    courier: OnceLock<Arc<Courier>>,
 }
 
 impl Connection for Shared {
@@ -107,6 +108,13 @@ impl Connection for Shared {
 
     fn metrics(&self) -> Option<&Metrics> {
         Some(&self.metrics)
+    }
+
+    fn bring(&self, errand: Box<dyn Errand>) {
+        match self.courier.get() {
+            Some(courier) => courier.bring(errand),
+            None => errand.run(),
+        }
     }
 }
 
@@ -155,8 +163,14 @@ impl Session {
             has_notice: AtomicBool::new(false),
             is_administrative: peer.is_administrative,
             certificate: OnceLock::new(),
+            courier: OnceLock::new(),
         });
         Self { directory, peer, number, operations: 0, pace, shared }
+    }
+
+    /// Has the answers to changes made by this courier from now on, instead of by the store's thread. Only the first call counts.
+    pub fn served_by(&self, courier: Arc<Courier>) {
+        let _ = self.shared.courier.set(courier);
     }
 
     /// A way to look at the connection from outside.
