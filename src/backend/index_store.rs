@@ -246,7 +246,8 @@ pub trait IndexStore: Send + Sync {
         bound: u64,
     ) -> Result<Estimate, StoreError>;
 
-    /// Applies a batch, as a whole as far as a restart can tell; readers may see its steps one by one, in order.
+    /// Applies a batch, as a whole as far as a restart can tell. Readers may see its steps one by one: those on the entry
+    /// table in order, and those on each tree in order and behind the table's.
     fn apply(&self, batch: &Batch) -> Result<(), StoreError>;
 
     /// The log sequence the store stands at.

@@ -82,6 +82,26 @@ impl MemoryStore {
         self.table.get(id.0 as usize % SHARDS)
     }
 
+    fn set_slot(&self, id: EntryId, slot: Slot) {
+        let Some(shard) = self.shard(id) else { return };
+        if shard.write().unwrap_or_else(PoisonError::into_inner).insert(id.0, slot).is_none() {
+            self.entries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn forget(&self, id: EntryId) {
+        let Some(shard) = self.shard(id) else { return };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        if shard.remove(&id.0).is_some() {
+            self.entries.fetch_sub(1, Ordering::Relaxed);
+            // A burst of short-lived entries must not leave its table behind.
+            if shard.capacity() > 1024 && shard.len() < shard.capacity() / 8 {
+                let kept = shard.len() * 2;
+                shard.shrink_to(kept);
+            }
+        }
+    }
+
     fn with<T>(&self, tree: TreeId, read: impl FnOnce(&PackedTree) -> T) -> Option<T> {
         let trees = self.trees.load();
         let tree = trees.get(tree.0 as usize)?.as_ref()?;
@@ -238,38 +258,34 @@ impl IndexStore for MemoryStore {
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut steps: Vec<(TreeId, &[u8], Option<&[u8]>)> = Vec::with_capacity(batch.len());
         for write in batch.writes() {
             match write {
-                Write::Put(tree, key, value) => self.change(tree, |keys| keys.insert(key, value)),
-                Write::Remove(tree, key) => self.change(tree, |keys| {
-                    keys.remove(key);
-                }),
-                Write::Slot(id, slot) => {
-                    let Some(shard) = self.shard(id) else { continue };
-                    let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-                    if shard.insert(id.0, slot).is_none() {
-                        self.entries.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
+                Write::Put(tree, key, value) => steps.push((tree, key, Some(value))),
+                Write::Remove(tree, key) => steps.push((tree, key, None)),
+                Write::Slot(id, slot) => self.set_slot(id, slot),
                 Write::Children(id, children) => {
                     let Some(shard) = self.shard(id) else { continue };
                     if let Some(slot) = shard.write().unwrap_or_else(PoisonError::into_inner).get_mut(&id.0) {
                         slot.children = children;
                     }
                 }
-                Write::Forget(id) => {
-                    let Some(shard) = self.shard(id) else { continue };
-                    let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-                    if shard.remove(&id.0).is_some() {
-                        self.entries.fetch_sub(1, Ordering::Relaxed);
-                        // A burst of short-lived entries must not leave its table behind.
-                        if shard.capacity() > 1024 && shard.len() < shard.capacity() / 8 {
-                            let kept = shard.len() * 2;
-                            shard.shrink_to(kept);
-                        }
+                Write::Forget(id) => self.forget(id),
+            }
+        }
+        // Tree after tree: each is locked once, and what leads to its leaves stays in the processor's cache.
+        steps.sort_by_key(|(tree, ..)| *tree);
+        for steps in steps.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some((tree, ..)) = steps.first() else { continue };
+            self.change(*tree, |keys| {
+                keys.touch(steps.iter().map(|(_, key, _)| *key));
+                for (_, key, value) in steps {
+                    match value {
+                        Some(value) => keys.insert(key, value),
+                        None => drop(keys.remove(key)),
                     }
                 }
-            }
+            });
         }
         let mut stand = self.stand.lock().unwrap_or_else(PoisonError::into_inner);
         stand.0 = stand.0.max(batch.applied);

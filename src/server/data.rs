@@ -12,7 +12,7 @@ use crate::schema::SchemaStore;
 
 /// Octets of entries kept in memory, at the least and at the most, where the configuration sets none
 /// (`ds-cfg-db-cache-size`).
-const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=512 << 20;
+const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
 
 /// What the configuration says of the data store; an error if it has none.
 pub fn data_options(
@@ -72,8 +72,8 @@ mod tests {
         assert_eq!(cache_octets(1 << 20, 50, Some(1 << 40)), 1 << 20);
         assert_eq!(cache_octets(0, 50, Some(4 << 30)) >> 20, 511);
         assert_eq!(cache_octets(0, 10, Some(4 << 30)) >> 20, 102);
-        assert_eq!(cache_octets(0, 50, Some(1 << 40)), 512 << 20);
+        assert_eq!(cache_octets(0, 50, Some(1 << 40)), 1 << 30);
         assert_eq!(cache_octets(0, 50, Some(64 << 20)), 64 << 20);
-        assert_eq!(cache_octets(0, 50, None), 256 << 20);
+        assert_eq!(cache_octets(0, 50, None), 512 << 20);
     }
 }

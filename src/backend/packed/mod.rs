@@ -1,132 +1,33 @@
 //! An ordered map of byte strings in little memory: leaves of about a hundred keys, each leaf one buffer without the
-//! prefix that all its keys share.
+//! prefix that all its keys share, below branches of about a hundred leaves, whose bounds are kept likewise.
 
-use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Included, Unbounded};
+mod leaf;
+mod writer;
+
+use leaf::{Leaf, put_item, shared};
+pub(crate) use writer::LeafWriter;
 
 /// Keys of a leaf at the most.
 const MAX_KEYS: usize = 128;
 /// Octets of a leaf at the most, apart from one oversized item.
 const MAX_OCTETS: usize = 4096;
+/// Leaves of a branch at the most. Tests have few, so that small trees have branches.
+const MAX_LEAVES: usize = if cfg!(test) { 4 } else { 128 };
 
-/// One leaf. Its keys lie in `low..high`, where `low` is its key in the map and `high` the next leaf's, and start with
-/// the octets that those two share.
-#[derive(Debug, Default)]
-struct Leaf {
-    /// Octets of `low` that every key starts with.
-    prefix: u16,
-    /// Octets of `items` that no item uses any more.
-    waste: u32,
-    /// Where each item starts, in the order of the keys.
-    starts: Vec<u32>,
-    /// Items: lengths of key rest and value (two octets, one octet), key rest, value.
-    items: Vec<u8>,
-}
-
-/// An item without the leaf's prefix.
-#[derive(Debug, Clone, Copy)]
-struct Item<'a> {
-    rest: &'a [u8],
-    value: &'a [u8],
-}
-
-const ITEM_HEADER: usize = 3;
-
-fn put_item(items: &mut Vec<u8>, rest: &[u8], value: &[u8]) {
-    items.extend_from_slice(&u16::try_from(rest.len()).unwrap_or(u16::MAX).to_be_bytes());
-    items.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
-    items.extend_from_slice(rest);
-    items.extend_from_slice(value);
-}
-
-impl Leaf {
-    fn item(&self, index: usize) -> Option<Item<'_>> {
-        let start = *self.starts.get(index)? as usize;
-        let (&[high, low, value], body) = self.items.get(start..)?.split_first_chunk()?;
-        let (rest, body) = body.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
-        Some(Item { rest, value: body.get(..usize::from(value))? })
-    }
-
-    /// Where a key rest is, or belongs.
-    fn search(&self, rest: &[u8]) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.starts.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            let found = self.item(middle).map(|item| item.rest.cmp(rest));
-            match found {
-                Some(std::cmp::Ordering::Less) => low = middle + 1,
-                Some(std::cmp::Ordering::Equal) => return Ok(middle),
-                _ => high = middle,
-            }
-        }
-        Err(low)
-    }
-
-    fn insert(&mut self, at: usize, rest: &[u8], value: &[u8]) {
-        let start = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
-        let octets = ITEM_HEADER + rest.len() + value.len();
-        if self.items.capacity() - self.items.len() < octets {
-            self.items.reserve_exact(octets.max(self.items.len() / 4));
-        }
-        put_item(&mut self.items, rest, value);
-        if self.starts.len() == self.starts.capacity() {
-            self.starts.reserve_exact((self.starts.len() / 4).max(4));
-        }
-        self.starts.insert(at, start);
-    }
-
-    fn remove(&mut self, at: usize) {
-        if let Some(item) = self.item(at) {
-            self.waste += u32::try_from(ITEM_HEADER + item.rest.len() + item.value.len()).unwrap_or(0);
-            self.starts.remove(at);
-        }
-    }
-
-    fn used(&self) -> usize {
-        self.items.len() - self.waste as usize
-    }
-
-    /// The leaf anew, for another prefix length: `low` has the octets that come back or go.
-    fn repacked(&self, low: &[u8], prefix: usize, range: std::ops::Range<usize>) -> Self {
-        let old = usize::from(self.prefix);
-        let mut leaf = Self { prefix: u16::try_from(prefix).unwrap_or(0), ..Self::default() };
-        leaf.starts.reserve_exact(range.len());
-        let items = self.used() * range.len() / self.starts.len().max(1);
-        leaf.items.reserve_exact((items + old * range.len()).saturating_sub(prefix * range.len()));
-        leaf.append(self, low, old, range);
-        leaf
-    }
-
-    /// Appends items of another leaf whose keys are all greater; `low` starts with the other's prefix.
-    fn append(&mut self, other: &Self, low: &[u8], old: usize, range: std::ops::Range<usize>) {
-        let prefix = usize::from(self.prefix);
-        let mut whole = Vec::new();
-        for index in range {
-            let Some(item) = other.item(index) else { continue };
-            let at = self.starts.len();
-            match old.checked_sub(prefix) {
-                Some(0) => self.insert(at, item.rest, item.value),
-                Some(_) => {
-                    whole.clear();
-                    whole.extend_from_slice(low.get(prefix..old).unwrap_or_default());
-                    whole.extend_from_slice(item.rest);
-                    self.insert(at, &whole, item.value);
-                }
-                None => self.insert(at, item.rest.get(prefix - old..).unwrap_or_default(), item.value),
-            }
-        }
-    }
-}
-
-fn shared(left: &[u8], right: &[u8]) -> usize {
-    left.iter().zip(right).take_while(|(left, right)| left == right).count().min(usize::from(u16::MAX))
+/// Some leaves that follow each other. The first one's lower bound is the branch's own.
+#[derive(Debug)]
+struct Branch {
+    /// The leaves' lower bounds, with no values.
+    lows: Leaf,
+    leaves: Vec<Leaf>,
 }
 
 /// The map. Keys up to 65,535 octets, values up to 255.
 #[derive(Debug)]
 pub(crate) struct PackedTree {
-    /// By the lower bound; the first one's is empty.
-    leaves: BTreeMap<Box<[u8]>, Leaf>,
+    /// The branches' lower bounds, with no values; the first one's is empty.
+    lows: Leaf,
+    branches: Vec<Branch>,
     keys: usize,
 }
 
@@ -134,9 +35,21 @@ pub(crate) struct PackedTree {
 #[derive(Debug)]
 pub(crate) struct LoadedLeaves(Vec<(Box<[u8]>, Leaf)>);
 
+/// Where a key is or belongs in a leaf whose bounds hold it.
+fn position(leaf: &Leaf, key: &[u8]) -> usize {
+    leaf.search(key.get(usize::from(leaf.prefix)..).unwrap_or_default()).unwrap_or_else(|at| at)
+}
+
+/// Where a leaf is: its branch, and its place there.
+type At = (usize, usize);
+
 impl Default for PackedTree {
     fn default() -> Self {
-        Self { leaves: BTreeMap::from([(Box::default(), Leaf::default())]), keys: 0 }
+        let mut lows = Leaf::default();
+        lows.insert(0, &[], &[]);
+        let mut own = Leaf::default();
+        own.insert(0, &[], &[]);
+        Self { lows, branches: vec![Branch { lows: own, leaves: vec![Leaf::default()] }], keys: 0 }
     }
 }
 
@@ -147,57 +60,101 @@ impl PackedTree {
         self.keys
     }
 
-    fn leaf(&self, key: &[u8]) -> Option<(&[u8], &Leaf)> {
-        self.leaves.range::<[u8], _>((Unbounded, Included(key))).next_back().map(|(low, leaf)| (&**low, leaf))
+    /// The leaf in whose bounds a key lies.
+    fn locate(&self, key: &[u8]) -> At {
+        let at = self.lows.floor(key).unwrap_or(0);
+        let within = self.branches.get(at).and_then(|branch| {
+            branch.lows.floor(key.get(usize::from(branch.lows.prefix)..).unwrap_or_default())
+        });
+        (at, within.unwrap_or(0))
     }
 
-    /// The lower bound of the leaf after `low`.
-    fn next_low(&self, low: &[u8]) -> Option<&[u8]> {
-        self.leaves.range::<[u8], _>((Excluded(low), Unbounded)).next().map(|(low, _)| &**low)
+    fn leaf(&self, at: At) -> Option<&Leaf> {
+        self.branches.get(at.0)?.leaves.get(at.1)
+    }
+
+    fn leaf_mut(&mut self, at: At) -> Option<&mut Leaf> {
+        self.branches.get_mut(at.0)?.leaves.get_mut(at.1)
+    }
+
+    /// The leaf after this one.
+    fn after(&self, at: At) -> Option<At> {
+        let next = (at.0, at.1 + 1);
+        if self.leaf(next).is_some() { Some(next) } else { self.leaf((at.0 + 1, 0)).map(|_| (at.0 + 1, 0)) }
+    }
+
+    fn branch_low(&self, branch: usize) -> Option<&[u8]> {
+        self.lows.item(branch).map(|item| item.rest)
+    }
+
+    /// Writes a leaf's lower bound.
+    fn low_into(&self, at: At, low: &mut Vec<u8>) {
+        low.clear();
+        let Some(branch) = self.branches.get(at.0) else { return };
+        let prefix = self.branch_low(at.0).and_then(|low| low.get(..usize::from(branch.lows.prefix)));
+        low.extend_from_slice(prefix.unwrap_or_default());
+        low.extend_from_slice(branch.lows.item(at.1).map(|item| item.rest).unwrap_or_default());
+    }
+
+    fn low(&self, at: At) -> Vec<u8> {
+        let mut low = Vec::new();
+        self.low_into(at, &mut low);
+        low
+    }
+
+    /// Makes what follows on these keys quicker; see [`Leaf::touch`].
+    pub(crate) fn touch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        let read = |key| self.leaf(self.locate(key)).map_or(0, Leaf::touch);
+        std::hint::black_box(keys.map(read).fold(0, std::ops::BitXor::bitxor));
     }
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        let (_, leaf) = self.leaf(key)?;
+        let leaf = self.leaf(self.locate(key))?;
         let at = leaf.search(key.get(usize::from(leaf.prefix)..)?).ok()?;
         leaf.item(at).map(|item| item.value)
     }
 
     /// Sets the value of a key.
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
-        let Some((low, leaf)) = self.leaves.range_mut::<[u8], _>((Unbounded, Included(key))).next_back()
-        else {
-            return;
-        };
+        let place = self.locate(key);
+        let Some(leaf) = self.leaf_mut(place) else { return };
         let rest = key.get(usize::from(leaf.prefix)..).unwrap_or_default();
-        let at = match leaf.search(rest) {
+        let (at, is_new) = match leaf.search(rest) {
             Ok(at) => {
                 if leaf.item(at).is_some_and(|item| item.value == value) {
                     return;
                 }
                 leaf.remove(at);
-                self.keys -= 1;
-                at
+                (at, false)
             }
-            Err(at) => at,
+            Err(at) => (at, true),
         };
         leaf.insert(at, rest, value);
-        self.keys += 1;
-        let is_wasteful = leaf.waste as usize > MAX_OCTETS / 2;
+        let is_wasteful = leaf.waste() > MAX_OCTETS / 2;
+        let is_big = leaf.len() > 1 && (leaf.len() > MAX_KEYS || leaf.used() > MAX_OCTETS);
+        self.keys += usize::from(is_new);
         if is_wasteful {
-            *leaf = leaf.repacked(low, usize::from(leaf.prefix), 0..leaf.starts.len());
+            self.repack(place);
         }
-        if leaf.starts.len() > 1 && (leaf.starts.len() > MAX_KEYS || leaf.used() > MAX_OCTETS) {
-            let low = low.clone();
-            self.split(&low, at);
+        if is_big {
+            self.split(place, at);
+        }
+    }
+
+    fn repack(&mut self, place: At) {
+        let low = self.low(place);
+        if let Some(leaf) = self.leaf_mut(place) {
+            *leaf = leaf.repacked(&low, usize::from(leaf.prefix), 0..leaf.len());
         }
     }
 
     /// Splits a leaf in two; where keys come in ascending order, nearly all stay in the first, so that leaves fill up.
-    fn split(&mut self, low: &[u8], touched: usize) {
-        let high: Option<Box<[u8]>> = self.next_low(low).map(Into::into);
-        let Some(leaf) = self.leaves.get_mut(low) else { return };
-        let count = leaf.starts.len();
+    fn split(&mut self, place: At, touched: usize) {
+        let low = self.low(place);
+        let high = self.after(place).map(|next| self.low(next));
+        let Some(leaf) = self.leaf_mut(place) else { return };
+        let count = leaf.len();
         let middle = if touched + 1 == count { count - 1 } else { count / 2 };
         let Some(item) = leaf.item(middle) else { return };
         let prefix = usize::from(leaf.prefix);
@@ -208,118 +165,189 @@ impl PackedTree {
         if let Some(before) = leaf.item(middle - 1) {
             bound.truncate(prefix + shared(before.rest, item.rest) + 1);
         }
-        let left = leaf.repacked(low, shared(low, &bound).max(prefix), 0..middle);
+        let left = leaf.repacked(&low, shared(&low, &bound).max(prefix), 0..middle);
         let right_prefix = high.as_deref().map_or(0, |high| shared(&bound, high));
         let right = leaf.repacked(&bound, right_prefix, middle..count);
         *leaf = left;
-        self.leaves.insert(bound.into(), right);
+        self.place(&bound, right);
+    }
+
+    /// Puts a leaf where its lower bound belongs; one with the same bound goes.
+    fn place(&mut self, low: &[u8], leaf: Leaf) {
+        let at = self.lows.floor(low).unwrap_or(0);
+        let Some(branch) = self.branches.get_mut(at) else { return };
+        let rest = low.get(usize::from(branch.lows.prefix)..).unwrap_or_default();
+        match branch.lows.search(rest) {
+            Ok(within) => {
+                if let Some(old) = branch.leaves.get_mut(within) {
+                    *old = leaf;
+                }
+            }
+            Err(within) => {
+                branch.lows.insert(within, rest, &[]);
+                branch.leaves.insert(within, leaf);
+                if branch.leaves.len() > MAX_LEAVES {
+                    self.split_branch(at, within);
+                }
+            }
+        }
+    }
+
+    /// As [`Self::split`], a branch.
+    fn split_branch(&mut self, at: usize, touched: usize) {
+        let low = self.branch_low(at).unwrap_or_default().to_vec();
+        let high = self.branch_low(at + 1).map(<[u8]>::to_vec);
+        let Some(branch) = self.branches.get_mut(at) else { return };
+        let count = branch.leaves.len();
+        let middle = if touched + 1 == count { count - 1 } else { count / 2 };
+        let prefix = usize::from(branch.lows.prefix);
+        let Some(item) = branch.lows.item(middle) else { return };
+        let bound = [low.get(..prefix).unwrap_or_default(), item.rest].concat();
+        let left = branch.lows.repacked(&low, shared(&low, &bound).max(prefix), 0..middle);
+        let right_prefix = high.as_deref().map_or(0, |high| shared(&bound, high));
+        let right = branch.lows.repacked(&bound, right_prefix, middle..count);
+        branch.lows = left;
+        let leaves = branch.leaves.split_off(middle);
+        self.branches.insert(at + 1, Branch { lows: right, leaves });
+        self.lows.insert(at + 1, &bound, &[]);
     }
 
     /// Removes a key; whether it was there.
     pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
-        let Some((low, leaf)) = self.leaves.range_mut::<[u8], _>((Unbounded, Included(key))).next_back()
-        else {
-            return false;
-        };
+        let place = self.locate(key);
+        let Some(leaf) = self.leaf_mut(place) else { return false };
         let Some(rest) = key.get(usize::from(leaf.prefix)..) else { return false };
         let Ok(at) = leaf.search(rest) else { return false };
         leaf.remove(at);
+        let is_small = leaf.len() < MAX_KEYS / 4 && leaf.used() < MAX_OCTETS / 4;
+        let is_wasteful = leaf.is_mostly_waste();
         self.keys -= 1;
-        if leaf.starts.len() < MAX_KEYS / 4 && leaf.used() < MAX_OCTETS / 4 {
-            let low = low.clone();
-            self.join(&low);
-        } else if leaf.waste as usize > leaf.items.len() / 2 {
-            *leaf = leaf.repacked(low, usize::from(leaf.prefix), 0..leaf.starts.len());
+        if !(is_small && self.join(place)) && is_wasteful {
+            self.repack(place);
         }
         true
     }
 
-    /// Joins a small leaf with its left neighbour, if the two fit well into one; the first has none.
-    fn join(&mut self, low: &[u8]) {
-        let Some(left_low) =
-            self.leaves.range::<[u8], _>((Unbounded, Excluded(low))).next_back().map(|(low, _)| low.clone())
-        else {
-            return;
+    /// Joins a small leaf with a neighbour in its branch, if the two fit well into one, and a small branch with the one
+    /// before it; whether the leaf was joined.
+    fn join(&mut self, place: At) -> bool {
+        let left = (place.0, place.1.saturating_sub(1));
+        let right = (place.0, left.1 + 1);
+        let low = self.low(left);
+        let high = self.after(right).map(|next| self.low(next));
+        let right_low = self.low(right);
+        let Some(branch) = self.branches.get_mut(place.0) else { return false };
+        let (Some(one), Some(other)) = (branch.leaves.get(left.1), branch.leaves.get(right.1)) else {
+            // The only leaf.
+            return self.join_branch(place.0);
         };
-        let high: Option<Box<[u8]>> = self.next_low(low).map(Into::into);
-        let (Some(left), Some(right)) = (self.leaves.get(&left_low), self.leaves.get(low)) else { return };
-        let fits = left.starts.len() + right.starts.len() <= MAX_KEYS * 3 / 4
-            && left.used() + right.used() <= MAX_OCTETS * 3 / 4;
-        if !fits && !right.starts.is_empty() {
-            return;
+        let fits =
+            one.len() + other.len() <= MAX_KEYS * 3 / 4 && one.used() + other.used() <= MAX_OCTETS * 3 / 4;
+        if !fits && !one.is_empty() && !other.is_empty() {
+            return false;
         }
-        let prefix = high.as_deref().map_or(0, |high| shared(&left_low, high));
-        let mut joined = left.repacked(&left_low, prefix, 0..left.starts.len());
-        joined.append(right, low, usize::from(right.prefix), 0..right.starts.len());
-        self.leaves.remove(low);
-        self.leaves.insert(left_low, joined);
+        let prefix = high.as_deref().map_or(0, |high| shared(&low, high));
+        let mut joined = one.repacked(&low, prefix, 0..one.len());
+        joined.append(other, &right_low, 0..other.len());
+        if let Some(one) = branch.leaves.get_mut(left.1) {
+            *one = joined;
+        }
+        branch.leaves.remove(right.1);
+        branch.lows.remove(right.1);
+        if branch.lows.is_mostly_waste() {
+            let branch_low = self.branch_low(place.0).unwrap_or_default().to_vec();
+            if let Some(Branch { lows, .. }) = self.branches.get_mut(place.0) {
+                *lows = lows.repacked(&branch_low, usize::from(lows.prefix), 0..lows.len());
+            }
+        }
+        self.join_branch(place.0);
+        true
+    }
+
+    /// Joins a small branch with a neighbour, if the two fit well into one; whether it did.
+    fn join_branch(&mut self, at: usize) -> bool {
+        let fit = |left: usize| {
+            let one = self.branches.get(left).map(|branch| branch.leaves.len())?;
+            let other = self.branches.get(left + 1).map(|branch| branch.leaves.len())?;
+            (one.min(other) <= MAX_LEAVES / 4 && one + other <= MAX_LEAVES * 3 / 4).then_some(left)
+        };
+        let Some(left) = at.checked_sub(1).and_then(fit).or_else(|| fit(at)) else { return false };
+        let low = self.branch_low(left).unwrap_or_default().to_vec();
+        let middle = self.branch_low(left + 1).unwrap_or_default().to_vec();
+        let prefix = self.branch_low(left + 2).map_or(0, |high| shared(&low, high));
+        let other = self.branches.remove(left + 1);
+        self.lows.remove(left + 1);
+        if self.lows.is_mostly_waste() {
+            self.lows = self.lows.repacked(&[], 0, 0..self.lows.len());
+        }
+        if let Some(one) = self.branches.get_mut(left) {
+            one.lows = one.lows.repacked(&low, prefix, 0..one.lows.len());
+            one.lows.append(&other.lows, &middle, 0..other.lows.len());
+            one.leaves.extend(other.leaves);
+        }
+        true
     }
 
     /// Visits the keys of `from..to` in order until the visitor says false.
     pub(crate) fn range(&self, from: &[u8], to: Option<&[u8]>, mut visit: impl FnMut(&[u8], &[u8]) -> bool) {
-        let Some((first, _)) = self.leaf(from) else { return };
+        let first = self.locate(from);
+        let mut at = Some(first);
         let mut key = Vec::with_capacity(64);
-        for (low, leaf) in self.leaves.range::<[u8], _>((Included(first), Unbounded)) {
-            if to.is_some_and(|to| &**low >= to) {
+        while let Some(place) = at {
+            let Some(leaf) = self.leaf(place) else { return };
+            self.low_into(place, &mut key);
+            if place != first && to.is_some_and(|to| key.as_slice() >= to) {
                 return;
             }
-            key.clear();
-            key.extend_from_slice(low.get(..usize::from(leaf.prefix)).unwrap_or_default());
-            let start = if &**low >= from {
-                0
-            } else {
-                match from.get(key.len()..).filter(|_| from.starts_with(&key)) {
-                    Some(rest) => leaf.search(rest).unwrap_or_else(|at| at),
-                    // `from` leaves the prefix: above all keys here, as it is not below `low`.
-                    None if from > key.as_slice() => leaf.starts.len(),
-                    None => 0,
-                }
+            let prefix = usize::from(leaf.prefix);
+            let start = match from.get(prefix..).filter(|_| place == first) {
+                Some(rest) => leaf.search(rest).unwrap_or_else(|at| at),
+                None => 0,
             };
-            for index in start..leaf.starts.len() {
+            for index in start..leaf.len() {
                 let Some(item) = leaf.item(index) else { continue };
-                key.truncate(usize::from(leaf.prefix));
+                key.truncate(prefix);
                 key.extend_from_slice(item.rest);
                 if to.is_some_and(|to| key.as_slice() >= to) || !visit(&key, item.value) {
                     return;
                 }
             }
+            at = self.after(place);
         }
     }
 
     /// Counts the keys of a range, leaf by leaf, and gives up once there are more than `bound`.
     pub(crate) fn estimate(&self, from: &[u8], to: Option<&[u8]>, bound: usize) -> (usize, bool) {
-        let Some((first, _)) = self.leaf(from) else { return (0, false) };
-        let mut count = 0;
-        let mut leaves = self.leaves.range::<[u8], _>((Included(first), Unbounded)).peekable();
-        while let Some((low, leaf)) = leaves.next() {
-            if to.is_some_and(|to| &**low >= to) {
-                break;
-            }
-            let is_whole = &**low >= from
-                && match (to, leaves.peek()) {
-                    (None, _) => true,
-                    (Some(to), Some((next, _))) => &***next <= to,
-                    (Some(_), None) => false,
-                };
-            if is_whole {
-                count += leaf.starts.len();
-            } else {
-                let start: &[u8] = if &**low >= from { low } else { from };
-                let mut here = 0;
-                let end = leaves.peek().map(|(next, _)| &***next);
-                let end = match (to, end) {
-                    (Some(to), Some(end)) => Some(to.min(end)),
-                    (to, end) => to.or(end),
-                };
-                self.range(start, end, |_, _| {
-                    here += 1;
-                    true
-                });
-                count += here;
-            }
+        if to.is_some_and(|to| to <= from) {
+            return (0, false);
+        }
+        let mut count: usize = 0;
+        let mut place = self.locate(from);
+        let mut high = Vec::new();
+        let mut start = self.leaf(place).map_or(0, |leaf| position(leaf, from));
+        while let Some(leaf) = self.leaf(place) {
+            let next = self.after(place);
+            let is_last = match (to, next) {
+                (Some(to), Some(next)) => {
+                    self.low_into(next, &mut high);
+                    to <= high.as_slice()
+                }
+                (_, None) => true,
+                (None, Some(_)) => false,
+            };
+            let end = match to.filter(|_| is_last) {
+                Some(to) => position(leaf, to),
+                None => leaf.len(),
+            };
+            count += end.saturating_sub(start);
             if count > bound {
                 return (count, true);
             }
+            match next.filter(|_| !is_last) {
+                Some(next) => place = next,
+                None => break,
+            }
+            start = 0;
         }
         (count, false)
     }
@@ -331,36 +359,34 @@ impl PackedTree {
     /// A leaf is: octets of the shared prefix (2), of the lower bound (4), of the items (4), number of items (2), lower
     /// bound, items.
     pub(crate) fn dump(&self, from: &[u8], octets: usize, out: &mut Vec<u8>) -> Option<Box<[u8]>> {
-        let (first, _) = self.leaf(from)?;
         let start = out.len();
-        let mut leaves = self.leaves.range::<[u8], _>((Included(first), Unbounded)).peekable();
-        while let Some((low, leaf)) = leaves.next() {
-            let prefix = usize::from(leaf.prefix);
-            let skipped = match from.get(prefix..).filter(|_| from > &**low) {
-                Some(rest) => leaf.search(rest).unwrap_or_else(|at| at),
-                None => 0,
-            };
-            let low = if from > &**low { from } else { low };
+        let mut place = self.locate(from);
+        let mut low = Vec::new();
+        loop {
+            let leaf = self.leaf(place)?;
+            self.low_into(place, &mut low);
+            let skipped = if from > low.as_slice() { position(leaf, from) } else { 0 };
+            let low = if from > low.as_slice() { from } else { &low };
             let header = out.len();
             out.extend_from_slice(&leaf.prefix.to_be_bytes());
             out.extend_from_slice(&u32::try_from(low.len()).unwrap_or(u32::MAX).to_be_bytes());
             out.extend_from_slice(&[0; 6]);
             out.extend_from_slice(low);
             let items = out.len();
-            for index in skipped..leaf.starts.len() {
+            for index in skipped..leaf.len() {
                 let Some(item) = leaf.item(index) else { continue };
                 put_item(out, item.rest, item.value);
             }
             let length = u32::try_from(out.len() - items).unwrap_or(u32::MAX).to_be_bytes();
-            let count = u16::try_from(leaf.starts.len() - skipped).unwrap_or(u16::MAX).to_be_bytes();
+            let count = u16::try_from(leaf.len() - skipped).unwrap_or(u16::MAX).to_be_bytes();
             if let Some(room) = out.get_mut(header + 6..header + 12) {
                 room.iter_mut().zip(length.iter().chain(&count)).for_each(|(to, from)| *to = *from);
             }
+            place = self.after(place)?;
             if out.len() - start >= octets {
-                return leaves.peek().map(|(low, _)| (*low).clone());
+                return Some(self.low(place).into());
             }
         }
-        None
     }
 
     /// Reads leaves that [`Self::dump`] gave, without the items that `wants` not, given key and value. None if these
@@ -380,9 +406,7 @@ impl PackedTree {
             let prefix = u16::from_be_bytes(*prefix);
             let count = u16::from_be_bytes(*count);
             let shared = low.get(..usize::from(prefix))?;
-            let mut leaf = Leaf { prefix, ..Leaf::default() };
-            leaf.starts.reserve_exact(usize::from(count));
-            leaf.items.reserve_exact(items.len());
+            let mut leaf = Leaf::with_room(prefix, usize::from(count), items.len());
             let mut body = items;
             for _ in 0..count {
                 let (&[high, low, value], after) = body.split_first_chunk()?;
@@ -398,9 +422,9 @@ impl PackedTree {
                         continue;
                     }
                 }
-                leaf.starts.push(u32::try_from(leaf.items.len()).ok()?);
-                put_item(&mut leaf.items, item, value);
+                leaf.push(item, value);
             }
+            leaf.settle();
             if !body.is_empty() {
                 return None;
             }
@@ -412,82 +436,24 @@ impl PackedTree {
     /// Takes loaded leaves over; all pieces of a dump must come, in any order, before the tree is used.
     pub(crate) fn take(&mut self, loaded: LoadedLeaves) {
         for (low, leaf) in loaded.0 {
-            self.keys += leaf.starts.len();
-            self.leaves.insert(low, leaf);
+            self.keys += leaf.len();
+            self.place(&low, leaf);
         }
     }
 
     /// Octets of memory, about.
     pub(crate) fn memory(&self) -> usize {
-        let leaves: usize = self
-            .leaves
-            .iter()
-            .map(|(low, leaf)| low.len() + leaf.items.capacity() + 4 * leaf.starts.capacity() + 96)
-            .sum();
-        leaves
-    }
-}
-
-/// Makes leaves, as [`PackedTree::dump`] writes them, of keys that come in their order. They are filled to seven eighths,
-/// so that what comes later does not split them all at once.
-#[derive(Debug, Default)]
-pub(crate) struct LeafWriter {
-    pub(crate) out: Vec<u8>,
-    low: Vec<u8>,
-    /// Items with their whole keys.
-    items: Vec<u8>,
-    count: u16,
-    /// Where the last item's key is.
-    last: (usize, usize),
-}
-
-impl LeafWriter {
-    /// Takes the next key, greater than all before.
-    pub(crate) fn push(&mut self, key: &[u8], value: &[u8]) {
-        let octets = ITEM_HEADER + key.len() + value.len();
-        let is_full = usize::from(self.count) >= MAX_KEYS * 7 / 8
-            || self.items.len() + octets > MAX_OCTETS * 7 / 8 + usize::from(self.count) * self.low.len();
-        if is_full && self.count > 0 {
-            let last = self.items.get(self.last.0..self.last.1).unwrap_or_default();
-            let bound = key.get(..=shared(last, key)).unwrap_or(key).to_vec();
-            self.close(shared(&self.low, &bound));
-            self.low = bound;
-        }
-        let start = self.items.len() + ITEM_HEADER;
-        put_item(&mut self.items, key, value);
-        self.last = (start, start + key.len());
-        self.count += 1;
-    }
-
-    /// Ends the tree.
-    pub(crate) fn end(&mut self) {
-        self.close(0);
-    }
-
-    fn close(&mut self, prefix: usize) {
-        let out = &mut self.out;
-        out.extend_from_slice(&u16::try_from(prefix).unwrap_or(0).to_be_bytes());
-        out.extend_from_slice(&u32::try_from(self.low.len()).unwrap_or(u32::MAX).to_be_bytes());
-        let octets = self.items.len().saturating_sub(prefix * usize::from(self.count));
-        out.extend_from_slice(&u32::try_from(octets).unwrap_or(u32::MAX).to_be_bytes());
-        out.extend_from_slice(&self.count.to_be_bytes());
-        out.extend_from_slice(&self.low);
-        let mut rest = self.items.as_slice();
-        while let Some((&[high, low, value], body)) = rest.split_first_chunk() {
-            let key = usize::from(u16::from_be_bytes([high, low]));
-            let Some((item, after)) = body.split_at_checked(key + usize::from(value)) else { break };
-            let (key, value) = item.split_at_checked(key).unwrap_or_default();
-            put_item(out, key.get(prefix..).unwrap_or_default(), value);
-            rest = after;
-        }
-        self.items.clear();
-        self.count = 0;
+        let leaves = |branch: &Branch| branch.leaves.iter().map(Leaf::memory).sum::<usize>();
+        self.branches.iter().map(|branch| branch.lows.memory() + leaves(branch)).sum::<usize>()
+            + self.lows.memory()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use std::ops::Bound::{Included, Unbounded};
 
     use proptest::prelude::*;
 
@@ -662,6 +628,7 @@ mod tests {
             assert!(tree.remove(&[b"frcoretoken\0\0".as_slice(), &number.to_be_bytes()].concat()));
         }
         assert_eq!(tree.len(), 0);
-        assert!(tree.leaves.len() <= 2, "{}", tree.leaves.len());
+        let leaves: usize = tree.branches.iter().map(|branch| branch.leaves.len()).sum();
+        assert!(leaves <= 2, "{leaves}");
     }
 }
