@@ -227,7 +227,15 @@ impl Planner<'_> {
         let at = self.choices.len();
         self.choices.push(0);
         let mut best: Option<(usize, Served<'n>, Vec<u8>)> = None;
-        for (number, node) in nodes.iter().enumerate().take(usize::from(NOTHING_CHOICE)) {
+        // What nearly every entry has is looked at last, and not at all once few keys are left: counting what it has costs
+        // more than the search.
+        let numbered = || nodes.iter().enumerate().take(usize::from(NOTHING_CHOICE));
+        let is_common = |node: &Node| matches!(node, Node::Test(test) if rank(test) == RANK_OBJECT_CLASS);
+        let rare = numbered().filter(|(_, node)| !is_common(node));
+        for (number, node) in rare.chain(numbered().filter(|(_, node)| is_common(node))) {
+            if best.as_ref().is_some_and(|(_, best, _)| best.keys <= CHECKS_FROM) {
+                break;
+            }
             let before = self.choices.len();
             let served = self.node(node)?;
             let made = self.choices.split_off(before);

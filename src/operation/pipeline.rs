@@ -91,8 +91,8 @@ pub(super) fn assert_holds(
 #[derive(Clone, Default)]
 pub(super) struct WriteControls {
     pub(super) assertion: Option<Arc<Condition>>,
-    pre_read: Option<Selection>,
-    post_read: Option<Selection>,
+    pre_read: Option<Arc<Selection>>,
+    post_read: Option<Arc<Selection>>,
     pub(super) is_no_op: bool,
     pub(super) is_permissive: bool,
     pub(super) is_subtree: bool,
@@ -101,7 +101,7 @@ pub(super) struct WriteControls {
 impl WriteControls {
     /// Resolves the controls of a write.
     pub(super) fn of(controls: &RequestControls<'_>, schema: &Schema) -> Self {
-        let selection = |names: Strings<'_>| Selection::compile(names, false, schema);
+        let selection = |names: Strings<'_>| Arc::new(Selection::compile(names, false, schema));
         let assertion = controls.assertion.as_ref().map(|filter| Arc::new(Condition::of(filter, schema)));
         Self {
             assertion,
