@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ctsd::backend::{Backend, BackendOptions, ChangeKind, IndexConfig, IndexType, Rebuild, TokenStore};
+use ctsd::entry::StoredEntry;
 use ctsd::log::fault::{Fault, Unsynced};
 
 use super::store::{
-    Disks, SUFFIX, Token, add_base, add_kind, agrees, delete_kind, look, modify_kind, rename_kind, submit,
-    wait_ready,
+    Disks, SUFFIX, Token, add_base, add_kind, agrees, delete_kind, key, look, modify_kind, rename_kind,
+    submit, wait_ready,
 };
 
 /// What is known, by DN.
@@ -51,15 +52,24 @@ impl Life {
     ) -> Option<()> {
         let after = after.iter().map(|(dn, value)| ((*dn).into(), value.map(|value| Some(value.into()))));
         self.doubt = Doubt::Whole(after.collect());
-        submit(backend, dn, kind).ok()?;
+        let committed = submit(backend, dn, kind).ok()?;
         let Doubt::Whole(touched) = std::mem::take(&mut self.doubt) else { return None };
-        for (dn, _) in touched {
-            match look(backend, &dn) {
-                Some(token) => self.tree.insert(dn, token),
-                None => self.tree.remove(&dn),
-            };
+        for (dn, value) in touched {
+            self.knows(backend, dn, value.and(committed.after.as_deref()));
         }
         Some(())
+    }
+
+    /// Notes what was acknowledged of a name. It is visible, too, unless the disk has stopped meanwhile.
+    fn knows(&mut self, backend: &Backend, dn: String, after: Option<&StoredEntry>) {
+        let token = after.map(Token::of);
+        if let Ok(found) = backend.get(&key(&dn)) {
+            assert_eq!(found.as_deref().map(Token::of), token, "{dn}");
+        }
+        match token {
+            Some(token) => self.tree.insert(dn, token),
+            None => self.tree.remove(&dn),
+        };
     }
 
     fn add(&mut self, backend: &Backend, dn: &str, octets: usize) -> Option<()> {
@@ -91,9 +101,9 @@ impl Life {
     /// The script. A checkpoint that cannot be written is no reason to stop.
     fn run(&mut self, backend: &Backend, options: &BackendOptions) -> Option<()> {
         self.doubt = Doubt::Whole(vec![(SUFFIX.into(), Some(None))]);
-        add_base(backend).ok()?;
+        let committed = add_base(backend).ok()?;
         self.doubt = Doubt::None;
-        self.tree.insert(SUFFIX.into(), look(backend, SUFFIX)?);
+        self.knows(backend, SUFFIX.into(), committed.after.as_deref());
         for ou in ["ou=a", "ou=b", "ou=c"] {
             self.add(backend, &below(ou), 0)?;
         }
