@@ -15,8 +15,8 @@ use super::freeze::Frozen;
 use super::open::{Backend, BackendOptions};
 use super::space::SpaceSettings;
 use super::store::{
-    Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Resume, StoreError, Subscription,
-    TokenStore,
+    Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Reading, Resume, StoreError,
+    Subscription, TokenStore,
 };
 use crate::entry::StoredEntry;
 use crate::log::Durability;
@@ -217,8 +217,8 @@ impl TokenStore for DataStore {
         self.current.load().glance(dn)
     }
 
-    fn read_beside(&self, job: Box<dyn FnOnce() + Send>) {
-        self.current.load().read_beside(job);
+    fn read_beside(&self, reading: Reading, job: Box<dyn FnOnce() + Send>) {
+        self.current.load().read_beside(reading, job);
     }
 
     fn deepest(&self, dn: &NormalizedDn) -> String {

@@ -9,8 +9,8 @@ use super::open::Backend;
 use super::plan::Plan;
 use super::space::SpaceSettings;
 use super::store::{
-    Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Resume, StoreError, Subscription,
-    TokenStore,
+    Candidates, Change, ChangeListener, IndexConfig, PlanReport, Query, Reading, Resume, StoreError,
+    Subscription, TokenStore,
 };
 use super::stream::Stream;
 use super::view::parent_key;
@@ -42,8 +42,8 @@ impl TokenStore for Backend {
         }
     }
 
-    fn read_beside(&self, job: Box<dyn FnOnce() + Send>) {
-        self.pipeline.readers.spawn(job);
+    fn read_beside(&self, reading: Reading, job: Box<dyn FnOnce() + Send>) {
+        self.pipeline.readers.spawn(reading, job);
     }
 
     fn deepest(&self, dn: &NormalizedDn) -> String {

@@ -75,6 +75,6 @@ pub use verify::{Difference, VerifyReport};
 
 pub use store::{
     Candidate, Candidates, Change, ChangeError, ChangeKind, ChangeListener, Committed, Edit, EntryCheck,
-    IndexConfig, IndexType, NewEntry, ParentCheck, PlanReport, Query, Reach, Resume, StoreError,
+    IndexConfig, IndexType, NewEntry, ParentCheck, PlanReport, Query, Reach, Reading, Resume, StoreError,
     Subscription, TokenStore, Verdict,
 };

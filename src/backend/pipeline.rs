@@ -25,7 +25,7 @@ use super::readers::Readers;
 use super::sequencer::{Sequencer, log_groups};
 pub(crate) use super::shared::Shared;
 use super::shared::is_delete;
-use super::store::{Change, ChangeError, ChangeKind, Committed, StoreError};
+use super::store::{Change, ChangeError, ChangeKind, Committed, Reading, StoreError};
 use super::view::View;
 use crate::log::{Group, Place, RecordPlace, Writer};
 
@@ -249,7 +249,7 @@ impl Pipeline {
     /// Has the entry of a parked change read, and then hands on what waited for it.
     fn read(&self, number: u64, id: EntryId, sender: Sender<Task>) {
         let (shared, parked) = (Arc::clone(&self.shared), Arc::clone(&self.parked));
-        self.readers.spawn(Box::new(move || {
+        let job = move || {
             // What is wrong with it the sequencer finds out.
             let _ = shared.view.current(id);
             parked.read(number, |change| {
@@ -257,7 +257,8 @@ impl Pipeline {
                     closed(task);
                 }
             });
-        }));
+        };
+        self.readers.spawn(Reading::One, Box::new(job));
     }
 
     /// Changes that wait for the sequencer, or for their entries.

@@ -5,15 +5,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::StoreError;
+use super::store::Reading;
 
 /// How many there are: enough to keep several reads of a device going, few enough to leave the processors to others.
 pub(crate) const THREADS: usize = 4;
+/// How many of them may read much for searches, so that changes and reads of one entry never wait for all of that.
+const SEARCHING: usize = THREADS - 1;
 
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    short: VecDeque<Job>,
+    long: VecDeque<Job>,
+    /// Long ones that are being done.
+    searching: usize,
     sleeping: usize,
     is_closed: bool,
 }
@@ -29,12 +35,21 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<Job> {
+    /// The next job, when there is one; `done` is what the last one was.
+    fn next(&self, done: Option<Reading>) -> Option<(Reading, Job)> {
         let mut state = self.state();
+        state.searching -= usize::from(done == Some(Reading::Many));
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                return Some(job);
+            if let Some(job) = state.short.pop_front() {
+                return Some((Reading::One, job));
             }
+            if state.searching < SEARCHING
+                && let Some(job) = state.long.pop_front()
+            {
+                state.searching += 1;
+                return Some((Reading::Many, job));
+            }
+            // Those that search do what is left of that.
             if state.is_closed {
                 return None;
             }
@@ -45,7 +60,7 @@ impl Queue {
     }
 }
 
-/// The readers. Jobs begin in the order they come.
+/// The readers. Jobs of a kind begin in the order they come; those that read one entry before all others.
 pub(crate) struct Readers {
     queue: Arc<Queue>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -59,7 +74,9 @@ impl Readers {
         for number in 0..THREADS {
             let queue = Arc::clone(&queue);
             let run = move || {
-                while let Some(job) = queue.next() {
+                let mut done = None;
+                while let Some((reading, job)) = queue.next(done) {
+                    done = Some(reading);
                     if catch_unwind(AssertUnwindSafe(job)).is_err() {
                         tracing::error!("a reading job panicked");
                     }
@@ -72,14 +89,17 @@ impl Readers {
     }
 
     /// Has a job done; after the end it is done here and now.
-    pub(crate) fn spawn(&self, job: Job) {
+    pub(crate) fn spawn(&self, reading: Reading, job: Job) {
         let mut state = self.queue.state();
         if state.is_closed {
             drop(state);
             return job();
         }
-        state.jobs.push_back(job);
-        let wakes = state.sleeping > 0;
+        let wakes = state.sleeping > 0 && (reading == Reading::One || state.searching < SEARCHING);
+        match reading {
+            Reading::One => state.short.push_back(job),
+            Reading::Many => state.long.push_back(job),
+        }
         drop(state);
         if wakes {
             self.queue.filled.notify_one();
@@ -117,15 +137,45 @@ mod tests {
     fn all_jobs_are_done_even_those_after_one_that_panics() {
         let readers = Readers::start().unwrap();
         let (sender, done) = mpsc::channel();
-        readers.spawn(Box::new(|| panic!("as the test wants")));
+        readers.spawn(Reading::One, Box::new(|| panic!("as the test wants")));
         for number in 0..100 {
             let sender = sender.clone();
-            readers.spawn(Box::new(move || sender.send(number).unwrap()));
+            let reading = if number % 3 == 0 { Reading::One } else { Reading::Many };
+            readers.spawn(reading, Box::new(move || sender.send(number).unwrap()));
         }
         readers.close();
-        readers.spawn(Box::new(move || sender.send(100).unwrap()));
+        readers.spawn(Reading::Many, Box::new(move || sender.send(100).unwrap()));
         let mut all: Vec<_> = done.iter().collect();
         all.sort_unstable();
         assert_eq!(all, (0..=100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_reads_one_entry_does_not_wait_for_searches() {
+        let readers = Readers::start().unwrap();
+        let (sender, done) = mpsc::channel();
+        let gates: Vec<_> = (0..3 * THREADS)
+            .map(|number| {
+                let (open, opened) = mpsc::channel::<()>();
+                let sender = sender.clone();
+                let job = move || {
+                    let _ = opened.recv();
+                    sender.send(number).unwrap();
+                };
+                readers.spawn(Reading::Many, Box::new(job));
+                open
+            })
+            .collect();
+        for number in 1_000..1_010 {
+            let sender = sender.clone();
+            readers.spawn(Reading::One, Box::new(move || sender.send(number).unwrap()));
+        }
+        let next = || done.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+        // One thread has them all to itself, as long as no search is done.
+        assert!((1_000..1_010).all(|number| next() == number));
+        drop(gates);
+        let mut rest: Vec<_> = (0..3 * THREADS).map(|_| next()).collect();
+        rest.sort_unstable();
+        assert!(rest.into_iter().eq(0..3 * THREADS));
     }
 }

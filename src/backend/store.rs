@@ -72,6 +72,15 @@ pub trait Candidates: Send {
     }
 }
 
+/// How much a job reads from the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// One entry, for which somebody waits: comes before all that read many.
+    One,
+    /// Many, for a search that goes through them.
+    Many,
+}
+
 /// How far candidates came without waiting for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -276,7 +285,8 @@ pub trait TokenStore: Send + Sync {
         self.get(dn).map(Some)
     }
     /// Has a thread do something that may wait for the disk, as soon as one of a few is free.
-    fn read_beside(&self, job: Box<dyn FnOnce() + Send>) {
+    fn read_beside(&self, reading: Reading, job: Box<dyn FnOnce() + Send>) {
+        let _ = reading;
         job();
     }
     /// The deepest existing entry at or above `dn`: its DN for `matchedDN`; empty if there is none.

@@ -3,20 +3,21 @@
 use super::*;
 
 /// Occupies all readers for as long as it is there.
-struct Reading {
+struct Occupied {
     _free: Vec<mpsc::Sender<()>>,
 }
 
-impl Reading {
+impl Occupied {
     fn keep_busy(backend: &Backend) -> Self {
         let (enter, entered) = mpsc::channel();
         let occupy = |_| {
             let (free, freed) = mpsc::channel::<()>();
             let enter = enter.clone();
-            backend.read_beside(Box::new(move || {
+            let job = move || {
                 enter.send(()).unwrap();
                 let _ = freed.recv();
-            }));
+            };
+            backend.read_beside(Reading::One, Box::new(job));
             free
         };
         let free = (0..crate::backend::readers::THREADS).map(occupy).collect();
@@ -44,7 +45,7 @@ fn changes_of_cold_entries_keep_their_order_and_hold_up_no_others() {
     for id in ["cold", "colder"] {
         assert!(backend.glance(&key(&token_dn(id))).unwrap().is_none(), "{id} is in memory");
     }
-    let reading = Reading::keep_busy(&backend);
+    let reading = Occupied::keep_busy(&backend);
     let (sender, answers): (_, Answers) = mpsc::channel();
     let submit = |id: &'static str, number: u32, kind: ChangeKind| {
         let sender = sender.clone();
@@ -94,7 +95,7 @@ fn changes_that_wait_for_their_entries_count_as_waiting() {
     let options = BackendOptions { queue_capacity: MOST, ..Disks::options(cts_indexes()) };
     let backend = disks.open_with(&options, None).unwrap();
     assert!(!backend.is_crowded());
-    let reading = Reading::keep_busy(&backend);
+    let reading = Occupied::keep_busy(&backend);
     let (sender, answers) = mpsc::channel();
     for number in 0..=MOST {
         let sender = sender.clone();

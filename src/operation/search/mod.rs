@@ -29,7 +29,7 @@ use super::place::{self, Place};
 use super::sight::Condition;
 use super::{Served, outcome, pipeline};
 use crate::access::Privilege;
-use crate::backend::{Query, TokenStore};
+use crate::backend::{Query, Reading, TokenStore};
 use crate::entry::{Selection, StoredEntry, ValuesFilter};
 use crate::protocol::control::persistent_search::PersistentSearchRequest;
 use crate::protocol::control::{ControlKind, RequestControls, paged as paged_control};
@@ -79,10 +79,11 @@ async fn serve_cold(exchange: Exchange, key: NormalizedDn) {
     let store = Arc::clone(exchange.store());
     let (sender, read) = tokio::sync::oneshot::channel();
     let reading = Arc::clone(&store);
-    store.read_beside(Box::new(move || {
+    let job = move || {
         let entry = reading.get(&key);
         let _ = sender.send((key, entry));
-    }));
+    };
+    store.read_beside(Reading::One, Box::new(job));
     let base = match read.await {
         Ok((key, Ok(entry))) => Some((key, entry)),
         _ => None,

@@ -12,7 +12,7 @@ use super::persistent::Listener;
 use super::sort::{Sorted, Sorting};
 use super::source::{Found, Source};
 use crate::access::Readable;
-use crate::backend::Reach;
+use crate::backend::{Reach, Reading};
 use crate::operation::answer::Exchange;
 use crate::operation::sight::Sight;
 use crate::operation::{Served, outcome};
@@ -156,11 +156,12 @@ impl Run {
         let mut source = std::mem::replace(&mut self.source, empty);
         let (sender, read) = tokio::sync::oneshot::channel();
         let reading = Arc::clone(&store);
-        store.read_beside(Box::new(move || {
+        let job = move || {
             let mut out = Vec::with_capacity(COLD_SLICE);
             let reach = source.next(COLD_SLICE, true, &*reading, &schema, &mut out);
             let _ = sender.send((source, reach, out));
-        }));
+        };
+        store.read_beside(Reading::Many, Box::new(job));
         let Ok((source, reach, out)) = read.await else {
             return Some(LdapResult::new(
                 ResultCode::OTHER,
