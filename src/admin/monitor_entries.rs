@@ -245,6 +245,7 @@ fn storage(item: &mut Item<'_>, stats: &BackendStats) {
         ("cacheHits", stats.cache_hits),
         ("cacheMisses", stats.cache_misses),
         ("cacheOctets", stats.cache_bytes),
+        ("cacheMaxOctets", stats.cache_limit),
         ("logSegments", log.segments),
         ("logOctets", log.octets),
         ("logSegmentsDropped", log.segments_dropped),
@@ -267,6 +268,9 @@ fn storage(item: &mut Item<'_>, stats: &BackendStats) {
         ("logDurableSequence", log.durable_sequence),
     ] {
         item.number(name, value);
+    }
+    if stats.space.compaction {
+        item.number("ds-mon-compaction-delay", stats.space.compaction_delay.as_secs());
     }
     // Over the last ten seconds.
     item.text("logGroupSize", &format!("{:.1}", stats.group_size));

@@ -83,6 +83,11 @@ impl Cache {
         }
     }
 
+    /// Octets that it may hold.
+    pub(crate) fn limit(&self) -> u64 {
+        (self.bound * SHARDS) as u64
+    }
+
     fn shard(&self, id: EntryId) -> Option<&RwLock<Shard>> {
         self.shards.get(id.0 as usize % SHARDS)
     }

@@ -119,6 +119,8 @@ pub struct BackendStats {
     pub cache_misses: u64,
     /// Octets of entries in the cache.
     pub cache_bytes: u64,
+    /// Octets that the cache may hold.
+    pub cache_limit: u64,
     /// Octets of the log that live entries take.
     pub live_octets: u64,
     /// Entries copied forward since the start.
@@ -133,6 +135,8 @@ pub struct BackendStats {
     pub compacted: u64,
     /// How long changes are kept effectively: the purge delay, unless room is short.
     pub effective_purge_delay: Duration,
+    /// When segments go, are compacted, and writes are refused.
+    pub space: SpaceSettings,
     /// Syncs a second, over the last ten seconds.
     pub syncs_per_second: f64,
     /// Records of a group, over the last ten seconds.
@@ -280,6 +284,10 @@ impl Backend {
         let (cache_hits, cache_misses, cache_bytes) = view.cache.counts();
         let log = view.log.stats();
         let segments = view.log.segments();
+        let (effective_purge_delay, space) = {
+            let upkeep = self.upkeep();
+            (upkeep.purger.effective_delay(), upkeep.purger.settings())
+        };
         let (syncs_per_second, group_size) = counters.rates.since(view.clock.monotonic(), &log);
         BackendStats {
             entries: view.store.entries(),
@@ -290,13 +298,15 @@ impl Backend {
             cache_hits,
             cache_misses,
             cache_bytes,
+            cache_limit: view.cache.limit(),
             live_octets: view.space.all().values().map(|live| live.octets).sum(),
             moved: counters.moved.load(Ordering::Relaxed),
             moved_octets: counters.moved_octets.load(Ordering::Relaxed),
             pressure: self.shared.pressure(),
             file_octets: segments.iter().map(|segment| segment.size).sum(),
             compacted: segments.iter().filter(|segment| segment.compacted.is_some()).count() as u64,
-            effective_purge_delay: self.upkeep().purger.effective_delay(),
+            effective_purge_delay,
+            space,
             syncs_per_second,
             group_size,
             durability: view.log.durability(),

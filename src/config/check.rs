@@ -227,6 +227,8 @@ fn check_rdn(entry: &ConfigEntry, schema: &Schema) -> Result<(), ConfigError> {
 const REFERENCES: &[&str] = &[
     "default-password-policy",
     "proxied-authorization-identity-mapper",
+    "identity-mapper",
+    "certificate-mapper",
     "key-manager-provider",
     "trust-manager-provider",
     "default-password-storage-scheme",
@@ -255,11 +257,20 @@ pub(super) fn check_tree(tree: &ConfigTree, schema: &Schema) -> Result<(), Confi
             }
         }
     }
+    let is_data = |entry: &ConfigEntry| {
+        entry.has_class("ds-cfg-pluggable-backend") || entry.has_class("ds-cfg-je-backend")
+    };
     let enabled = |(_, entry): &(&NormalizedDn, &std::sync::Arc<ConfigEntry>)| {
-        entry.boolean("enabled")
-            && (entry.has_class("ds-cfg-pluggable-backend") || entry.has_class("ds-cfg-je-backend"))
+        entry.boolean("enabled") && is_data(entry)
     };
     let backends: Vec<_> = tree.of_class("ds-cfg-backend").filter(enabled).collect();
+    if backends.is_empty() && tree.of_class("ds-cfg-backend").any(|(_, entry)| is_data(entry)) {
+        return Err(ConfigError::Unwilling(
+            "the server cannot be without its data store (ds-cfg-enabled); ds-cfg-writability-mode: disabled keeps \
+             writes out"
+                .to_owned(),
+        ));
+    }
     if backends.len() > 1 {
         return Err(ConfigError::Unwilling(
             "there is one data store; give it another ds-cfg-base-dn instead of adding a backend".to_owned(),

@@ -2,6 +2,7 @@
 //! and what a change takes.
 
 mod authentication;
+mod replication;
 
 use authentication::{
     EXTERNAL, FINGERPRINT_MAPPER, IDENTITY_MAPPER, KEY_MANAGER, PASSWORD_POLICY, PLAIN, STORAGE_SCHEME,
@@ -156,6 +157,9 @@ const LISTENER: &str = "the connection handler (disable and enable it, or restar
 const STORE: &str = "the server";
 pub(super) const NOT_BUILT: &str = "this server has no such function";
 pub(super) const BY_DESIGN: &str = "this server does it another way";
+pub(super) const NOT_REPLICATED: &str = "this version does not replicate";
+const NO_EXPIRY: &str = "entries do not expire by themselves: who stores tokens deletes them";
+const BUILT_IN: &str = "it is part of the server";
 
 /// `ds-cfg-root-config`: `cn=config` itself.
 const ROOT_CONFIG: &[Property] = &[
@@ -200,7 +204,7 @@ const ROOT_CONFIG: &[Property] = &[
 
 const BACKEND: &[Property] = &[
     text("backend-id", NONE).mandatory().read_only(),
-    boolean("enabled", TRUE).restart(STORE),
+    boolean("enabled", TRUE),
     dn("base-dn", NONE).many().restart(STORE),
     word("writability-mode", WRITABILITY, &["enabled"]),
     integer("index-entry-limit", 0, MAX, &["4000"]).no_effect("ranges stream, so no key has a limit"),
@@ -233,8 +237,8 @@ const BACKEND_INDEX: &[Property] = &[
     integer("substring-length", 3, 64, &["6"]),
     property("index-extensible-matching-rule", PropertyKind::Oid, NONE).many().no_effect(NOT_BUILT),
     boolean("confidentiality-enabled", FALSE).no_effect(NOT_BUILT),
-    boolean("ttl-enabled", FALSE),
-    duration("ttl-age", TimeUnit::Seconds, &["0 seconds"]),
+    boolean("ttl-enabled", FALSE).no_effect(NO_EXPIRY),
+    duration("ttl-age", TimeUnit::Seconds, &["0 seconds"]).no_effect(NO_EXPIRY),
 ];
 
 const ACCESS_CONTROL: &[Property] =
@@ -254,14 +258,40 @@ const CONNECTION_HANDLER: &[Property] = &[
     dn("trust-manager-provider", NONE).many().restart(LISTENER),
     integer("accept-backlog", 1, MAX, &["128"]).restart(LISTENER),
     boolean("allow-tcp-reuse-address", TRUE).no_effect("it is always set"),
-    boolean("use-tcp-keep-alive", TRUE),
+    boolean("use-tcp-keep-alive", TRUE).restart(LISTENER),
     boolean("use-tcp-no-delay", TRUE),
     size("max-request-size", 1, MAX as u64, &["5 megabytes"]),
     duration("max-blocked-write-time-limit", TimeUnit::Milliseconds, &["2 minutes"]),
-    size("buffer-size", 1, MAX as u64, &["4096 bytes"]),
+    size("buffer-size", 1, MAX as u64, &["4096 bytes"]).no_effect("buffers follow the messages"),
     boolean("allow-ldap-v2", FALSE).no_effect("LDAPv2 is not served"),
     boolean("send-rejection-notice", TRUE),
     boolean("keep-stats", TRUE),
+    property("allowed-client", PropertyKind::AddressMask, NONE).many(),
+    property("denied-client", PropertyKind::AddressMask, NONE).many(),
+    integer("num-request-handlers", 1, MAX, NONE).no_effect(BY_DESIGN),
+];
+
+/// The health port: what concerns LDAP messages is kept for scripts.
+const HTTP_HANDLER: &[Property] = &[
+    boolean("enabled", TRUE),
+    property("listen-address", PropertyKind::Address, &["0.0.0.0"]).many().restart(LISTENER),
+    integer("listen-port", 1, 65_535, NONE).mandatory().restart(LISTENER),
+    boolean("use-ssl", FALSE).restart(LISTENER),
+    word("ssl-client-auth-policy", CLIENT_AUTH, &["optional"])
+        .no_effect("nobody authenticates over HTTP by a certificate"),
+    text("ssl-cert-nickname", NONE).many().no_effect("a PEM file holds one certificate"),
+    word("ssl-protocol", &["TLSv1.2", "TLSv1.3"], NONE).many().restart(LISTENER),
+    text("ssl-cipher-suite", NONE).many().restart(LISTENER),
+    dn("key-manager-provider", NONE).many().restart(LISTENER),
+    dn("trust-manager-provider", NONE).many().no_effect("nobody authenticates over HTTP by a certificate"),
+    integer("accept-backlog", 1, MAX, &["128"]).restart(LISTENER),
+    boolean("allow-tcp-reuse-address", TRUE).no_effect("it is always set"),
+    boolean("use-tcp-keep-alive", TRUE).restart(LISTENER),
+    boolean("use-tcp-no-delay", TRUE),
+    size("max-request-size", 1, MAX as u64, &["5 megabytes"]).no_effect("a request has no body here"),
+    duration("max-blocked-write-time-limit", TimeUnit::Milliseconds, &["2 minutes"]).no_effect(BY_DESIGN),
+    size("buffer-size", 1, MAX as u64, &["4096 bytes"]).no_effect("buffers follow the messages"),
+    boolean("keep-stats", TRUE).no_effect("what the health port does is not counted"),
     property("allowed-client", PropertyKind::AddressMask, NONE).many(),
     property("denied-client", PropertyKind::AddressMask, NONE).many(),
     integer("num-request-handlers", 1, MAX, NONE).no_effect(BY_DESIGN),
@@ -279,7 +309,7 @@ const ADMINISTRATION_CONNECTOR: &[Property] = &[
 ];
 
 const WORK_QUEUE: &[Property] = &[
-    integer("max-work-queue-capacity", 1, MAX, &["1000"]).restart("the server"),
+    integer("max-work-queue-capacity", 1, 1_000_000, &["10000"]).restart("the server"),
     integer("num-worker-threads", 1, 1024, NONE).restart("the server"),
 ];
 
@@ -287,74 +317,26 @@ const ROOT_DN: &[Property] = &[text("default-root-privilege-name", NONE).many()]
 
 const ROOT_DN_USER: &[Property] = &[dn("alternate-bind-dn", NONE).many()];
 
-const PROVIDER: &[Property] = &[
-    boolean("enabled", TRUE),
-    integer("num-update-replay-threads", 1, 65_535, NONE).no_effect(BY_DESIGN),
-    duration("connection-timeout", TimeUnit::Milliseconds, &["5 seconds"]),
-];
-
-const REPLICATION_SERVER: &[Property] = &[
-    integer("replication-port", 1, 65_535, NONE).mandatory().restart("replication"),
-    integer("replication-server-id", 1, 65_535, NONE).mandatory().read_only(),
-    property("replication-server", PropertyKind::HostPort, NONE).many(),
-    text("replication-db-directory", &["changelogDb"]).no_effect("the store's own log is the changelog"),
-    duration("replication-purge-delay", TimeUnit::Seconds, &["3 days"]),
-    size("cts-changelog-max-size", 0, u64::MAX, NONE),
-    integer("window-size", 1, MAX, &["100000"]),
-    integer("queue-size", 1, MAX, &["10000"]),
-    integer("group-id", 1, 127, &["1"]),
-    integer("weight", 1, MAX, &["1"]),
-    duration("assured-timeout", TimeUnit::Milliseconds, &["1000 ms"]),
-    integer("degraded-status-threshold", 0, MAX, &["5000"]),
-    duration("monitoring-period", TimeUnit::Milliseconds, &["60 s"]),
-    boolean("compute-change-number", FALSE),
-    boolean("confidentiality-enabled", FALSE).no_effect(NOT_BUILT),
-    property("source-address", PropertyKind::Address, NONE),
-];
-
-const REPLICATION_DOMAIN: &[Property] = &[
-    dn("base-dn", NONE).mandatory().read_only(),
-    integer("server-id", 1, 65_535, NONE).mandatory().read_only(),
-    property("replication-server", PropertyKind::HostPort, NONE).mandatory().many(),
-    duration("heartbeat-interval", TimeUnit::Milliseconds, &["1000 ms"]),
-    duration("changetime-heartbeat-interval", TimeUnit::Milliseconds, &["1000 ms"]),
-    word("isolation-policy", &["accept-all-updates", "reject-all-updates"], &["reject-all-updates"]),
-    word("assured-type", &["not-assured", "safe-data", "safe-read"], &["not-assured"]),
-    integer("assured-sd-level", 1, 127, &["1"]),
-    duration("assured-timeout", TimeUnit::Milliseconds, &["2000 ms"]),
-    integer("group-id", 1, 127, &["1"]),
-    integer("window-size", 1, MAX, &["100000"]),
-    integer("initialization-window-size", 1, MAX, &["100"]),
-    text("fractional-include", NONE).many(),
-    text("fractional-exclude", NONE).many(),
-    text("referrals-url", NONE).many(),
-    boolean("solve-conflicts", TRUE),
-    boolean("log-changenumber", FALSE),
-    duration("conflicts-historical-purge-delay", TimeUnit::Minutes, &["1440 m"]).no_effect(BY_DESIGN),
-    text("ecl-include", NONE).many(),
-    text("ecl-include-for-deletes", NONE).many(),
-];
-
 const SWITCH: &[Property] = &[boolean("enabled", TRUE)];
 
 const TASK_BACKEND: &[Property] = &[
     text("backend-id", NONE).mandatory().read_only(),
-    boolean("enabled", TRUE),
-    dn("base-dn", NONE).many(),
-    word("writability-mode", WRITABILITY, &["enabled"]),
-    text("task-backing-file", &["config/tasks.ldif"]),
+    boolean("enabled", TRUE).no_effect(BUILT_IN),
+    dn("base-dn", NONE).many().no_effect(BUILT_IN),
+    word("writability-mode", WRITABILITY, &["enabled"]).no_effect("privileges say who may add tasks"),
+    text("task-backing-file", &["config/tasks.ldif"]).no_effect("it is always config/tasks.ldif"),
     duration("task-retention-time", TimeUnit::Seconds, &["24 hours"]),
     text("notification-sender-address", NONE),
 ];
 
 const VIRTUAL_BACKEND: &[Property] = &[
     text("backend-id", NONE).mandatory().read_only(),
-    boolean("enabled", TRUE),
-    dn("base-dn", NONE).many(),
-    word("writability-mode", WRITABILITY, &["enabled"]),
-    text("backup-directory", &["bak"]).many(),
-    dn("schema-entry-dn", &["cn=schema"]).many(),
-    boolean("show-all-attributes", FALSE),
+    boolean("enabled", TRUE).no_effect(BUILT_IN),
+    dn("base-dn", NONE).many().no_effect(BUILT_IN),
+    word("writability-mode", WRITABILITY, &["enabled"]).no_effect(BUILT_IN),
+    text("backup-directory", &["bak"]).many().no_effect("a backup is found where it was made"),
+    dn("schema-entry-dn", &["cn=schema"]).many().no_effect(BUILT_IN),
+    boolean("show-all-attributes", FALSE).no_effect(BY_DESIGN),
 ];
 
 /// All components. An entry is the first one here whose class it holds, so special ones stand before general ones.
@@ -380,7 +362,7 @@ pub const COMPONENTS: &[Component] = &[
     Component {
         class: "ds-cfg-http-connection-handler",
         label: "HTTP Connection Handler",
-        properties: CONNECTION_HANDLER,
+        properties: HTTP_HANDLER,
     },
     Component {
         class: "ds-cfg-administration-connector",
@@ -436,17 +418,17 @@ pub const COMPONENTS: &[Component] = &[
     Component {
         class: "ds-cfg-replication-server",
         label: "Replication Server",
-        properties: REPLICATION_SERVER,
+        properties: replication::SERVER,
     },
     Component {
         class: "ds-cfg-replication-domain",
         label: "Replication Domain",
-        properties: REPLICATION_DOMAIN,
+        properties: replication::DOMAIN,
     },
     Component {
         class: "ds-cfg-synchronization-provider",
         label: "Synchronization Provider",
-        properties: PROVIDER,
+        properties: replication::PROVIDER,
     },
     Component {
         class: "ds-cfg-external-sasl-mechanism-handler",

@@ -1,8 +1,8 @@
 //! What can be set on the logs' entries; a part of the list in [`super::components`].
 
 use super::components::{
-    BY_DESIGN, FALSE, MAX, NONE, NOT_BUILT, Property, TRUE, boolean, dn, duration, integer, property, size,
-    text, word,
+    BY_DESIGN, FALSE, MAX, NONE, NOT_BUILT, NOT_REPLICATED, Property, TRUE, boolean, dn, duration, integer,
+    property, size, text, word,
 };
 use super::properties::{PropertyKind, TimeUnit};
 
@@ -17,7 +17,8 @@ const BUFFER_SIZE: Property = size("buffer-size", 1, MAX as u64, &["64 kb"]).no_
 const INTERVAL: Property =
     duration("time-interval", TimeUnit::Milliseconds, &["5 seconds"]).no_effect(BY_DESIGN);
 const INTERNAL: Property = boolean("suppress-internal-operations", TRUE);
-const SYNCHRONIZATION: Property = boolean("suppress-synchronization-operations", FALSE);
+const SYNCHRONIZATION: Property =
+    boolean("suppress-synchronization-operations", FALSE).no_effect(NOT_REPLICATED);
 const FILTERING: Property =
     word("filtering-policy", &["exclusive", "inclusive", "no-filtering"], &["no-filtering"]);
 const ROTATION_POLICY: Property = dn("rotation-policy", NONE).many();

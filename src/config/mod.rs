@@ -29,8 +29,8 @@ pub(crate) use persist::replace_file;
 pub use sasl::{CertificateMapper, CertificateValidation, ExternalSasl, SaslConfig};
 pub use snapshot::{
     AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,
-    Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, PasswordPolicy, RootDn,
-    RootLimits, SecretValue, TlsFiles, Writability,
+    Global, IdentityMapper, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, PasswordPolicy,
+    RootDn, RootLimits, SecretValue, TlsFiles, Writability,
 };
 pub use store::{Applied, ChangeHook, CheckHook, ConfigChange, ConfigStore};
 pub use tree::{ConfigEntry, ConfigTree};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::snapshot::{
     AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,
-    Global, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, PasswordPolicy, RootDn,
-    RootLimits, SecretValue, TlsFiles, Writability,
+    Global, IdentityMapper, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, PasswordPolicy,
+    RootDn, RootLimits, SecretValue, TlsFiles, Writability,
 };
 use super::tree::{ConfigEntry, ConfigTree};
 use crate::schema::{NormalizedDn, Schema};
@@ -17,7 +17,13 @@ impl Config {
         let empty = ConfigEntry::new("", Vec::new());
         let root = tree.of_class("ds-cfg-root-config").next().map_or(&empty, |(_, entry)| entry.as_ref());
         Self {
-            global: global(root, schema),
+            global: Global {
+                task_sender: root
+                    .first("cts-task-sender")
+                    .or_else(|| tasks(tree)?.first("notification-sender-address"))
+                    .map(str::to_owned),
+                ..global(root, schema)
+            },
             listeners: listeners(tree, schema),
             backends: backends(tree, schema),
             access: tree.of_class("ds-cfg-access-control-handler").next().map_or_else(
@@ -39,7 +45,7 @@ impl Config {
                 .of_class("ds-cfg-log-publisher")
                 .map(|(key, entry)| super::logs::read(key, entry, tree, schema))
                 .collect(),
-            administration: administration(tree),
+            administration: administration(tree, schema),
             changelog: changelog(tree),
             sasl: super::sasl::SaslConfig::read(tree, schema),
         }
@@ -101,7 +107,7 @@ fn global(entry: &ConfigEntry, schema: &Schema) -> Global {
         default_password_policy: key_of(entry, "default-password-policy", schema),
         proxied_authorization_identity_mapper: key_of(entry, "proxied-authorization-identity-mapper", schema),
         smtp_servers: entry.owned("smtp-server"),
-        task_sender: entry.first("cts-task-sender").map(str::to_owned),
+        task_sender: None,
         task_webhook: entry.first("cts-task-webhook-url").map(str::to_owned),
         task_hook: entry.first("cts-task-hook").map(str::to_owned),
         allowed_tasks: entry.owned("allowed-task"),
@@ -208,6 +214,10 @@ fn backends(tree: &ConfigTree, schema: &Schema) -> Vec<BackendConfig> {
                 _ => IndexStoreKind::Memory,
             },
             directory: PathBuf::from(entry.first("db-directory").unwrap_or("db")),
+            directory_permissions: entry
+                .first("db-directory-permissions")
+                .and_then(|text| u32::from_str_radix(text, 8).ok())
+                .unwrap_or(0o700),
             cache_percent: number(entry, "db-cache-percent"),
             cache_size: entry.size("db-cache-size").unwrap_or(0),
             compaction: entry.boolean("cts-compaction"),
@@ -332,24 +342,34 @@ fn changelog(tree: &ConfigTree) -> ChangelogConfig {
     }
 }
 
-fn administration(tree: &ConfigTree) -> AdministrationConfig {
+fn administration(tree: &ConfigTree, schema: &Schema) -> AdministrationConfig {
     let queue = tree.of_class("ds-cfg-work-queue").next().map(|(_, entry)| entry);
-    let schemes = || tree.of_class("ds-cfg-password-storage-scheme").map(|(_, entry)| entry);
-    let enabled = || schemes().filter(|entry| entry.boolean("enabled"));
-    let mappers = tree.of_class("ds-cfg-identity-mapper").map(|(_, entry)| entry);
+    let schemes = tree.of_class("ds-cfg-password-storage-scheme").map(|(_, entry)| entry);
+    let mappers = tree.of_class("ds-cfg-identity-mapper").filter(|(_, entry)| entry.boolean("enabled"));
     let size = |name: &str| queue.and_then(|entry| usize::try_from(entry.integer(name)?).ok());
     AdministrationConfig {
-        work_queue_capacity: size("max-work-queue-capacity").unwrap_or(1000),
+        work_queue_capacity: size("max-work-queue-capacity").unwrap_or(10_000),
         worker_threads: size("num-worker-threads"),
-        pbkdf2_iterations: enabled()
-            .filter(|entry| !entry.values("ds-cfg-pbkdf2-iterations").is_empty())
-            .filter_map(|entry| u32::try_from(entry.integer("pbkdf2-iterations")?).ok())
-            .max()
-            .unwrap_or(10_000),
-        enabled_schemes: enabled().filter_map(|entry| scheme_name(entry)).map(str::to_owned).collect(),
-        identity_attributes: mappers
-            .filter(|entry| entry.boolean("enabled"))
-            .flat_map(|entry| entry.owned("match-attribute"))
+        disabled_schemes: schemes
+            .filter(|entry| !entry.boolean("enabled"))
+            .filter_map(|entry| scheme_name(entry))
+            .map(str::to_owned)
             .collect(),
+        identity_mappers: mappers
+            .map(|(key, entry)| IdentityMapper {
+                key: key.clone(),
+                attributes: entry.owned("match-attribute"),
+                bases: keyed(entry.setting("match-base-dn"), schema)
+                    .into_iter()
+                    .map(|(_, key)| key)
+                    .collect(),
+            })
+            .collect(),
+        task_retention: tasks(tree).and_then(|entry| entry.duration("task-retention-time")),
     }
+}
+
+/// The entry of `cn=tasks`.
+fn tasks(tree: &ConfigTree) -> Option<&ConfigEntry> {
+    tree.of_class("ds-cfg-task-backend").next().map(|(_, entry)| entry.as_ref())
 }

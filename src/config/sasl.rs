@@ -10,11 +10,13 @@ pub struct SaslConfig {
     pub external: Option<ExternalSasl>,
     /// PLAIN: name and password, under TLS.
     pub plain: bool,
+    /// The identity mapper of PLAIN's names.
+    pub plain_mapper: Option<NormalizedDn>,
 }
 
 impl Default for SaslConfig {
     fn default() -> Self {
-        Self { external: Some(ExternalSasl::default()), plain: true }
+        Self { external: Some(ExternalSasl::default()), plain: true, plain_mapper: None }
     }
 }
 
@@ -91,6 +93,8 @@ impl SaslConfig {
             },
             plain: handler("ds-cfg-plain-sasl-mechanism-handler")
                 .map_or(default.plain, |entry| entry.boolean("enabled")),
+            plain_mapper: handler("ds-cfg-plain-sasl-mechanism-handler")
+                .and_then(|entry| NormalizedDn::parse(entry.first("identity-mapper")?, schema).ok()),
         }
     }
 

@@ -194,6 +194,8 @@ pub struct BackendConfig {
     pub index_store: IndexStoreKind,
     /// Relative to the instance directory unless absolute.
     pub directory: PathBuf,
+    /// Mode of that directory.
+    pub directory_permissions: u32,
     pub cache_percent: u8,
     /// Octets; 0 leaves it to the percentage.
     pub cache_size: u64,
@@ -292,12 +294,23 @@ pub struct AdministrationConfig {
     pub work_queue_capacity: usize,
     /// Worker threads, if set.
     pub worker_threads: Option<usize>,
-    /// Rounds of PBKDF2 for new passwords.
-    pub pbkdf2_iterations: u32,
-    /// Names of the enabled password storage schemes.
-    pub enabled_schemes: Vec<String>,
-    /// Attributes that an identity (`u:name`) is looked up by.
-    pub identity_attributes: Vec<String>,
+    /// Names of the password storage schemes that are switched off, as stored values carry them.
+    pub disabled_schemes: Vec<String>,
+    /// Those that are enabled.
+    pub identity_mappers: Vec<IdentityMapper>,
+    /// For how long a task that has ended is shown.
+    pub task_retention: Option<Duration>,
+}
+
+/// From a user's name to an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityMapper {
+    /// Its entry's DN.
+    pub key: NormalizedDn,
+    /// Attributes of which one is to equal the name.
+    pub attributes: Vec<String>,
+    /// Where to look; empty is everywhere.
+    pub bases: Vec<NormalizedDn>,
 }
 
 /// The whole configuration at one moment.
@@ -327,6 +340,11 @@ impl Config {
         self.root_dns.iter().find(|root| {
             root.key == *key || root.alternate_bind_dns.iter().any(|(_, alternate)| alternate == key)
         })
+    }
+
+    /// The enabled identity mapper of this DN.
+    pub fn identity_mapper(&self, key: &NormalizedDn) -> Option<&IdentityMapper> {
+        self.administration.identity_mappers.iter().find(|mapper| mapper.key == *key)
     }
 
     /// The policy of this DN.

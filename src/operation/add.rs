@@ -144,6 +144,7 @@ fn prepare(exchange: &mut Exchange, request: &Request, add: &AddRequest<'_>) -> 
     guarded::check_new(exchange, &builder, &target)?;
     let passwords = builder.values(password::ATTRIBUTE).map(|value| password::take(&directory, value));
     let passwords = passwords.collect::<Result<Vec<_>, _>>()?;
+    password::check_count(&directory, passwords.len())?;
     Ok(Prepared { target, dn: add.dn.to_owned(), builder, controls, passwords })
 }
 

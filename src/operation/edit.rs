@@ -9,7 +9,7 @@ use super::pipeline::{self, WriteControls};
 use super::search::Children;
 use super::sight::Sight;
 use super::stamp::Stamp;
-use super::{Directory, outcome};
+use super::{Directory, outcome, password};
 use crate::access::{Privilege, Right};
 use crate::backend::{Edit, Verdict};
 use crate::entry::{Edited, PreparedModifications, StoredEntry, encoded_attributes, lacks_rdn_value};
@@ -49,6 +49,12 @@ impl Edit for ContentEdit {
             edited = completed;
         }
         self.check_schema(current, &edited)?;
+        if self.modifications.touches(password::ATTRIBUTE) {
+            let is_password =
+                |description: &[u8]| description.eq_ignore_ascii_case(password::ATTRIBUTE.as_bytes());
+            let held = encoded_attributes(&edited.user).find(|attribute| is_password(attribute.description));
+            password::check_count(&self.directory, held.map_or(0, |held| held.values().count()))?;
+        }
         if let Some(name) = lacks_rdn_value(&self.rdn, &edited.user, &self.schema) {
             let text = format!("the entry's RDN names a value of attribute {name}; it cannot be taken away");
             return Err(LdapResult::with(ResultCode::NOT_ALLOWED_ON_RDN, text));

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::answer::Exchange;
 use super::{Directory, outcome, place};
 use crate::access::{Limits, Origin, Privilege, Privileges, Requester};
-use crate::auth::{LockoutRules, policy};
+use crate::auth::{LockoutRules, policy, scheme};
 use crate::backend::Query;
-use crate::config::Config;
+use crate::config::{Config, SecretValue};
 use crate::entry::{CompiledFilter, StoredEntry, Tri};
 use crate::protocol::filter::{Assertion, Filter};
 use crate::protocol::message::Scope;
@@ -53,6 +53,17 @@ pub(super) fn unguarded(config: &Config) -> Privileges {
     named.fold(Privileges::none(), Privileges::with)
 }
 
+/// The stored passwords whose scheme is not switched off.
+fn usable<'a>(config: &Config, stored: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    let disabled = &config.administration.disabled_schemes;
+    let is_usable = |value: &&[u8]| {
+        disabled.is_empty()
+            || scheme::split(value)
+                .is_none_or(|(scheme, _)| !disabled.iter().any(|name| name == scheme.name()))
+    };
+    stored.filter(is_usable).map(<[u8]>::to_vec).collect()
+}
+
 /// The lockout rules of a policy, or of the default one.
 fn lockout(config: &Config, policy: Option<&NormalizedDn>) -> LockoutRules {
     let own = policy.and_then(|key| config.password_policy(key));
@@ -93,7 +104,7 @@ pub(super) fn account(directory: &Directory, key: &NormalizedDn) -> Result<Optio
         return Ok(Some(Account {
             dn: root.dn.clone(),
             key: root.key.clone(),
-            passwords: root.passwords.iter().map(|password| password.expose().to_vec()).collect(),
+            passwords: usable(&config, root.passwords.iter().map(SecretValue::expose)),
             is_refused: root.is_disabled,
             privileges: Privileges::from_values(Privileges::none(), names).union(unguarded(&config)),
             limits,
@@ -119,7 +130,7 @@ fn of_entry(entry: Arc<StoredEntry>, key: NormalizedDn, directory: &Directory) -
     Account {
         dn: entry.dn().to_owned(),
         key,
-        passwords: values("userPassword").map(<[u8]>::to_vec).collect(),
+        passwords: usable(&config, values("userPassword")),
         is_refused: policy::check(values).is_err(),
         privileges: privileges.union(unguarded(&config)),
         limits: defaults.overridden_by(&entry),
@@ -132,7 +143,9 @@ fn of_entry(entry: Arc<StoredEntry>, key: NormalizedDn, directory: &Directory) -
 pub(super) fn named(exchange: &Exchange, name: &str) -> Result<Option<Account>, LdapResult> {
     let directory = exchange.directory();
     if let Some(user) = name.strip_prefix("u:") {
-        return by_user_name(directory, user, &exchange.schema);
+        let config = directory.config.current();
+        let mapper = config.global.proxied_authorization_identity_mapper.as_ref();
+        return by_user_name(directory, user, mapper, &exchange.schema);
     }
     let dn = name.strip_prefix("dn:").unwrap_or(name);
     account(directory, &place::key(dn, "identity's DN", &exchange.schema)?)
@@ -144,20 +157,22 @@ pub(super) fn equals<'a>(attribute: &str, value: &str) -> Filter<'a> {
     Filter::Equality(Assertion { attribute: Cow::Owned(attribute.to_owned()), value })
 }
 
-/// The one entry whose `uid` (or what the identity mappers say) is this name.
+/// The one entry that the identity mapper finds by this name; nobody, if it is switched off. Without a mapper it is the
+/// entry whose `uid` is the name.
 pub(super) fn by_user_name(
     directory: &Directory,
     user: &str,
+    mapper: Option<&NormalizedDn>,
     schema: &Schema,
 ) -> Result<Option<Account>, LdapResult> {
     let config = directory.config.current();
-    let attributes = &config.administration.identity_attributes;
-    let tests = if attributes.is_empty() {
-        vec![equals("uid", user)]
-    } else {
-        attributes.iter().map(|name| equals(name, user)).collect()
+    let what = "the identity mapper's attribute";
+    let Some(mapper) = mapper else {
+        return the_one(directory, &equals("uid", user), &[], schema, what);
     };
-    the_one(directory, &Filter::Or(tests), &[], schema, "the identity mapper's attribute")
+    let Some(mapper) = config.identity_mapper(mapper) else { return Ok(None) };
+    let tests = mapper.attributes.iter().map(|name| equals(name, user)).collect();
+    the_one(directory, &Filter::Or(tests), &mapper.bases, schema, what)
 }
 
 /// The one entry below the bases (all suffixes, if none is named) that the filter is true of. An index has to serve it:

@@ -2,6 +2,7 @@
 
 use super::{Directory, bind};
 use crate::auth::{Scheme, Secret, scheme};
+use crate::config::PasswordPolicy;
 use crate::protocol::result::{LdapResult, ResultCode};
 
 /// The attribute that holds passwords.
@@ -11,7 +12,11 @@ pub(super) const ATTRIBUTE: &str = "userPassword";
 fn scheme_in_force(directory: &Directory) -> Scheme {
     let config = directory.config.current();
     let policy = config.default_password_policy();
-    let named = policy.and_then(|policy| policy.default_schemes.iter().find_map(|cn| Scheme::by_entry(cn)));
+    let disabled = &config.administration.disabled_schemes;
+    let named = policy.and_then(|policy| {
+        let enabled = policy.default_schemes.iter().filter(|name| !disabled.contains(name));
+        enabled.filter_map(|name| Scheme::by_entry(name)).next()
+    });
     named.unwrap_or(Scheme::Pbkdf2HmacSha256)
 }
 
@@ -31,6 +36,17 @@ pub(super) fn take(directory: &Directory, value: &[u8]) -> Result<Option<Secret>
     }
     let text = "attribute userPassword: the value is encoded already; the policy takes clear passwords only \
                 (ds-cfg-allow-pre-encoded-passwords)";
+    Err(LdapResult::new(ResultCode::CONSTRAINT_VIOLATION, text))
+}
+
+/// Refuses (19) several passwords of one entry, where the policy does not let them be.
+pub(super) fn check_count(directory: &Directory, count: usize) -> Result<(), LdapResult> {
+    let allows = |policy: &PasswordPolicy| policy.allow_multiple_values;
+    if count < 2 || directory.config.load().default_password_policy().is_none_or(allows) {
+        return Ok(());
+    }
+    let text = "attribute userPassword: the policy lets an entry have one password \
+                (ds-cfg-allow-multiple-password-values)";
     Err(LdapResult::new(ResultCode::CONSTRAINT_VIOLATION, text))
 }
 

@@ -169,7 +169,10 @@ fn claim(exchange: &mut Exchange, credentials: Option<&[u8]>) -> Result<Claim, L
 fn whom(exchange: &Exchange, name: &str) -> Result<Option<Account>, LdapResult> {
     let directory = exchange.directory();
     match name.strip_prefix("dn:") {
-        None => identity::by_user_name(directory, name.strip_prefix("u:").unwrap_or(name), &exchange.schema),
+        None => {
+            let (config, user) = (directory.config.current(), name.strip_prefix("u:").unwrap_or(name));
+            identity::by_user_name(directory, user, config.sasl.plain_mapper.as_ref(), &exchange.schema)
+        }
         Some(dn) => match place::key(dn, "identity's DN", &exchange.schema) {
             Ok(key) => identity::account(directory, &key),
             Err(_) => Ok(None),

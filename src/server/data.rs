@@ -1,5 +1,7 @@
 //! How the data store is opened, from the configuration.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use super::ServerError;
@@ -43,6 +45,15 @@ pub fn data_options(
             Arc::clone(schema),
         )
     })
+}
+
+/// Gives the data's directory the mode that the configuration says.
+pub(super) fn set_permissions(instance: &Instance, config: &Config) {
+    let Some(data) = config.data() else { return };
+    let (directory, mode) = (instance.resolve(&data.directory), data.directory_permissions);
+    if let Err(error) = std::fs::set_permissions(&directory, Permissions::from_mode(mode)) {
+        tracing::warn!(%error, directory = %directory.display(), "ds-cfg-db-directory-permissions cannot be set");
+    }
 }
 
 /// Octets of entries to keep: as configured, or the percentage (`ds-cfg-db-cache-percent`) of a quarter of the machine's

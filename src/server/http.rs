@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
-use super::listener::Endpoint;
+use super::listener::{Endpoint, is_admitted};
 use super::socket;
 use super::tls::strength;
 use crate::access::Privilege;
@@ -69,6 +69,12 @@ pub(super) async fn accept(
 
 async fn serve(stream: TcpStream, address: SocketAddr, endpoint: &Endpoint, health: Arc<Health>) {
     let address = socket::plain(address);
+    let Some(listener) = endpoint.listener() else { return };
+    if !is_admitted(&listener, address.ip()).await {
+        return;
+    }
+    let _ = stream.set_nodelay(listener.tcp_no_delay);
+    drop(listener);
     match endpoint.tls.load_full() {
         Some(tls) if endpoint.implicit_tls => {
             let handshake = TlsAcceptor::from(tls.current()).accept(stream);

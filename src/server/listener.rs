@@ -65,7 +65,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Its configuration now.
-    fn listener(&self) -> Option<Listener> {
+    pub(super) fn listener(&self) -> Option<Listener> {
         let config = self.house.directory.config.load();
         config.listeners.iter().find(|it| it.kind == self.kind && it.name == self.name).cloned()
     }
@@ -77,10 +77,7 @@ impl Endpoint {
         address: SocketAddr,
         (open, of_address): (u64, u64),
     ) -> Option<LdapResult> {
-        let (denied, allowed) = (&listener.denied_clients, &listener.allowed_clients);
-        if (!denied.is_empty() && is_named(denied, address.ip(), true).await)
-            || (!allowed.is_empty() && !is_named(allowed, address.ip(), false).await)
-        {
+        if !is_admitted(listener, address.ip()).await {
             let text = "this client is not admitted (ds-cfg-allowed-client, ds-cfg-denied-client)";
             return Some(LdapResult::new(ResultCode::CONSTRAINT_VIOLATION, text));
         }
@@ -106,6 +103,13 @@ impl Endpoint {
         }
         None
     }
+}
+
+/// Whether the lists of the listener let clients of this address in.
+pub(super) async fn is_admitted(listener: &Listener, address: IpAddr) -> bool {
+    let (denied, allowed) = (&listener.denied_clients, &listener.allowed_clients);
+    (denied.is_empty() || !is_named(denied, address, true).await)
+        && (allowed.is_empty() || is_named(allowed, address, false).await)
 }
 
 /// Whether the texts name the address: as addresses and networks, or as hosts whose names the system resolves to it. What

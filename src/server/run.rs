@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::data::data_options;
+use super::data::{data_options, set_permissions};
 use super::health::Health;
 use super::listener::{DRAIN, House};
 use super::ports::{Address, Ports};
@@ -137,6 +137,7 @@ impl Server {
             Backend::forget_kept(&options)?;
         }
         let backend = DataStore::open(options)?;
+        set_permissions(&instance, &snapshot);
         let store = Arc::clone(&backend) as Arc<dyn TokenStore>;
         let definitions = schema.current();
         let access = Arc::new(AccessControl::over(Arc::clone(&store), Arc::clone(&definitions)));

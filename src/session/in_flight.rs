@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::operation::{Ending, Flight, FlightKeeper};
+use crate::operation::{Directory, Ending, Flight, FlightKeeper};
 use crate::protocol::message::{MessageId, OperationKind};
 use crate::protocol::result::ResultCode;
 
@@ -141,11 +141,20 @@ impl InFlight {
         }
     }
 
-    /// Abandons a request, if it is in flight (RFC 4511 §4.11).
-    pub(super) fn abandon(&self, id: MessageId) {
-        let flight = self.state().rows.iter().find(|row| row.id == id).and_then(|row| row.flight.upgrade());
-        if let Some(flight) = flight {
-            flight.end(Ending::Abandoned);
+    /// Abandons a request, if it is in flight (RFC 4511 §4.11). A search that is cut short so answers 118 where clients
+    /// are to be notified.
+    pub(super) fn abandon(&self, id: MessageId, directory: &Directory) {
+        let is_notified = directory.config.load().global.notify_abandoned_operations;
+        let found =
+            self.state().rows.iter().find(|row| row.id == id).map(|row| (row.kind, row.flight.upgrade()));
+        match found {
+            Some((OperationKind::Search, Some(flight))) if is_notified => {
+                flight.end(Ending::Canceled);
+            }
+            Some((_, Some(flight))) => {
+                flight.end(Ending::Abandoned);
+            }
+            _ => {}
         }
     }
 

@@ -264,7 +264,7 @@ impl Session {
             OperationKind::Abandon => {
                 self.note(&request, None);
                 if let Operation::Abandon(id) = request.operation() {
-                    self.shared.in_flight.abandon(id);
+                    self.shared.in_flight.abandon(id, &self.directory);
                 }
                 Next::Go
             }

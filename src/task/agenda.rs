@@ -114,6 +114,8 @@ pub(super) struct Agenda {
     tasks: Vec<Task>,
     recurring: Vec<Recurring>,
     slots: usize,
+    /// For how long a task that has ended is shown.
+    kept_ms: u64,
     is_changed: bool,
 }
 
@@ -129,7 +131,13 @@ fn note(log: &mut Vec<String>, now_ms: u64, severity: &str, line: &str) {
 impl Agenda {
     /// No tasks; as many run at a time as there are slots.
     pub(super) fn new(slots: usize) -> Self {
-        Self { tasks: Vec::new(), recurring: Vec::new(), slots: slots.max(1), is_changed: false }
+        let slots = slots.max(1);
+        Self { tasks: Vec::new(), recurring: Vec::new(), slots, kept_ms: KEPT_MS, is_changed: false }
+    }
+
+    /// Shows tasks that have ended for so long.
+    pub(super) const fn keep_for(&mut self, kept_ms: u64) {
+        self.kept_ms = kept_ms;
     }
 
     pub(super) fn tasks(&self) -> &[Task] {
@@ -465,7 +473,7 @@ impl Agenda {
             .collect();
         let count = self.tasks.len();
         self.tasks.retain(|task| {
-            let is_old = task.ended_ms.is_some_and(|ended| now_ms.saturating_sub(ended) >= KEPT_MS);
+            let is_old = task.ended_ms.is_some_and(|ended| now_ms.saturating_sub(ended) >= self.kept_ms);
             !is_old || needed.contains(&task.id)
         });
         while self.tasks.len() >= MOST {

@@ -137,6 +137,10 @@ impl Runner {
     /// Steps until nothing moves, then keeps what changed.
     fn settle(self: &Arc<Self>, inner: &mut Inner) {
         if inner.is_started && !inner.is_stopping {
+            let kept = self.context.directory().and_then(|it| it.config.load().administration.task_retention);
+            if let Some(kept) = kept {
+                inner.agenda.keep_for(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
+            }
             loop {
                 let events = inner.agenda.step(self.context.clock.wall_ms());
                 if events.is_empty() {

@@ -86,6 +86,20 @@ pub(super) const KINDS: &[Kind] = &[
         listed: &["index-type", "index-entry-limit"],
     },
     Kind {
+        noun: "certificate-mapper",
+        plural: "certificate-mappers",
+        label: "Certificate Mapper",
+        dn: "cn={mapper-name},cn=Certificate Mappers,cn=config",
+        types: types! {
+            "subject-equals-dn": "ds-cfg-certificate-mapper" "ds-cfg-subject-equals-dn-certificate-mapper";
+            "subject-dn-to-user-attribute": "ds-cfg-certificate-mapper" "ds-cfg-subject-dn-to-user-attribute-certificate-mapper";
+            "subject-attribute-to-user-attribute": "ds-cfg-certificate-mapper" "ds-cfg-subject-attribute-to-user-attribute-certificate-mapper";
+            "fingerprint": "ds-cfg-certificate-mapper" "ds-cfg-fingerprint-certificate-mapper";
+        },
+        class: "ds-cfg-certificate-mapper",
+        listed: &["enabled"],
+    },
+    Kind {
         noun: "connection-handler",
         plural: "connection-handlers",
         label: "Connection Handler",
@@ -199,6 +213,27 @@ pub(super) const KINDS: &[Kind] = &[
     },
     single("root-dn", "Root DN", "cn=Root DNs,cn=config", "ds-cfg-root-dn"),
     Kind {
+        noun: "root-dn-user",
+        plural: "root-dn-users",
+        label: "Root DN User",
+        dn: "cn={user-name},cn=Root DNs,cn=config",
+        types: types! { "generic": "ds-cfg-root-dn-user"; },
+        class: "ds-cfg-root-dn-user",
+        listed: &["alternate-bind-dn"],
+    },
+    Kind {
+        noun: "sasl-mechanism-handler",
+        plural: "sasl-mechanism-handlers",
+        label: "SASL Mechanism Handler",
+        dn: "cn={handler-name},cn=SASL Mechanisms,cn=config",
+        types: types! {
+            "external": "ds-cfg-sasl-mechanism-handler" "ds-cfg-external-sasl-mechanism-handler";
+            "plain": "ds-cfg-sasl-mechanism-handler" "ds-cfg-plain-sasl-mechanism-handler";
+        },
+        class: "ds-cfg-sasl-mechanism-handler",
+        listed: &["enabled"],
+    },
+    Kind {
         noun: "synchronization-provider",
         plural: "synchronization-providers",
         label: "Synchronization Provider",
@@ -256,6 +291,22 @@ impl Kind {
     /// The component whose properties objects of this kind have, unless their own classes say otherwise.
     pub(super) fn component(&self, class: Option<&str>) -> Option<&'static Component> {
         components::component(class.unwrap_or(self.class)).or_else(|| components::component(self.class))
+    }
+
+    /// The components of its types, each once, with the first type that has it.
+    pub(super) fn components(&self) -> Vec<(&'static str, &'static Component)> {
+        let mut found: Vec<(&'static str, &'static Component)> = Vec::new();
+        if self.types.is_empty() {
+            found.extend(self.component(None).map(|component| ("", component)));
+        }
+        for one in self.types {
+            let of_type = components::COMPONENTS.iter().find(|known| one.classes.contains(&known.class));
+            let Some(component) = of_type else { continue };
+            if !found.iter().any(|(_, known)| known.class == component.class) {
+                found.push((one.name, component));
+            }
+        }
+        found
     }
 
     /// The kind of this noun or plural.

@@ -7,9 +7,10 @@ use clap::{Args, FromArgMatches};
 use crate::cli::ldap::AdminOptions;
 
 pub(super) const EXAMPLES: &str = "Sub-commands:
-  create-, list-, delete-: access-log-filtering-criteria, backend, backend-index, connection-handler, identity-mapper, key-manager-provider,
-      log-publisher, log-retention-policy, log-rotation-policy, password-policy, password-storage-scheme,
-      replication-domain, replication-server, synchronization-provider, trust-manager-provider
+  create-, list-, delete-: access-log-filtering-criteria, backend, backend-index, certificate-mapper,
+      connection-handler, identity-mapper, key-manager-provider, log-publisher, log-retention-policy,
+      log-rotation-policy, password-policy, password-storage-scheme, replication-domain, replication-server,
+      root-dn-user, sasl-mechanism-handler, synchronization-provider, trust-manager-provider
       (lists take the plural: list-backends, list-log-retention-policies)
   get-…-prop, set-…-prop: all of these, and access-control-handler, administration-connector, global-configuration,
       root-dn, work-queue
@@ -108,6 +109,9 @@ pub(super) struct Names {
     /// Password storage scheme.
     #[arg(long = "scheme-name", value_name = "NAME")]
     scheme_name: Option<String>,
+    /// Root user.
+    #[arg(long = "user-name", value_name = "NAME")]
+    user_name: Option<String>,
 }
 
 impl Names {
@@ -123,6 +127,7 @@ impl Names {
             "provider-name" => &mut self.provider_name,
             "domain-name" => &mut self.domain_name,
             "scheme-name" => &mut self.scheme_name,
+            "user-name" => &mut self.user_name,
             _ => return None,
         })
     }
@@ -140,6 +145,7 @@ impl Names {
             "provider-name" => &self.provider_name,
             "domain-name" => &self.domain_name,
             "scheme-name" => &self.scheme_name,
+            "user-name" => &self.user_name,
             _ => return None,
         };
         found.as_deref()

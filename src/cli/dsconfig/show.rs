@@ -141,8 +141,15 @@ pub(super) fn properties(options: &Options) -> Result<ExitCode, Failure> {
     };
     let wished = &options.wishes.property;
     let mut rows = Vec::new();
-    for kind in kinds {
-        for property in kind.component(None).map_or(&[][..], |component| component.properties) {
+    let listed = kinds.into_iter().flat_map(|kind| {
+        let several = kind.components().len() > 1;
+        kind.components().into_iter().map(move |(of_type, component)| match several {
+            true => (format!("{} ({of_type})", kind.noun), component),
+            false => (kind.noun.to_owned(), component),
+        })
+    });
+    for (object, component) in listed {
+        for property in component.properties {
             if !wished.is_empty() && !wished.iter().any(|name| name == property.name) {
                 continue;
             }
@@ -152,7 +159,7 @@ pub(super) fn properties(options: &Options) -> Result<ExitCode, Failure> {
                 Effect::None(why) if options.advanced => format!("never: {why}"),
                 Effect::None(_) => continue,
             };
-            let name = format!("{} {}", kind.noun, property.name);
+            let name = format!("{object} {}", property.name);
             let default =
                 if property.default.is_empty() { "-".to_owned() } else { property.default.join(", ") };
             rows.push(vec![vec![name], vec![property.kind.accepts()], vec![default], vec![effect]]);

@@ -11,7 +11,9 @@ pub(super) const PASSWORD_POLICY: &[Property] = &[
         .no_effect("userPassword is the only one"),
     dn("default-password-storage-scheme", &["cn=PBKDF2-HMAC-SHA256,cn=Password Storage Schemes,cn=config"])
         .many(),
-    dn("deprecated-password-storage-scheme", NONE).many(),
+    dn("deprecated-password-storage-scheme", NONE)
+        .many()
+        .no_effect("a stored password keeps its scheme until it is changed"),
     boolean("allow-pre-encoded-passwords", FALSE),
     boolean("allow-user-password-changes", TRUE),
     boolean("allow-multiple-password-values", FALSE),
@@ -44,11 +46,8 @@ pub(super) const EXTERNAL: &[Property] = &[
     word("certificate-validation-policy", &["always", "ifpresent", "never"], &["ifpresent"]),
 ];
 
-pub(super) const PLAIN: &[Property] = &[
-    boolean("enabled", TRUE),
-    dn("identity-mapper", &["cn=Exact Match,cn=Identity Mappers,cn=config"])
-        .no_effect("names are looked up by all enabled identity mappers"),
-];
+pub(super) const PLAIN: &[Property] =
+    &[boolean("enabled", TRUE), dn("identity-mapper", &["cn=Exact Match,cn=Identity Mappers,cn=config"])];
 
 pub(super) const SUBJECT_DN_MAPPER: &[Property] = &[
     boolean("enabled", TRUE),
@@ -70,10 +69,10 @@ pub(super) const FINGERPRINT_MAPPER: &[Property] = &[
 ];
 
 pub(super) const KEY_MANAGER: &[Property] = &[
-    boolean("enabled", TRUE),
+    boolean("enabled", TRUE).restart(LISTENER),
     text("cts-certificate-file", NONE).mandatory().restart(LISTENER),
     text("cts-private-key-file", NONE).mandatory().restart(LISTENER),
 ];
 
 pub(super) const TRUST_MANAGER: &[Property] =
-    &[boolean("enabled", TRUE), text("cts-trust-file", NONE).restart(LISTENER)];
+    &[boolean("enabled", TRUE).restart(LISTENER), text("cts-trust-file", NONE).restart(LISTENER)];
