@@ -81,7 +81,7 @@ fn happens(world: &World, what: impl FnOnce(&mut Client, &str), client: &mut Cli
 
 fn takes(world: &World, file: &str) -> bool {
     let mut client = world.anonymous();
-    let marker = happens(world, |client, marker| marked(client, marker), &mut client);
+    let marker = happens(world, marked, &mut client);
     // An enabled log has it soon; one that is off never.
     marked(&mut client, &marker);
     world.text(file).contains(&marker)
@@ -177,7 +177,7 @@ fn fails_to_bind(client: &mut Client, marker: &str) {
 /// A search is skipped, a bind is taken.
 fn binds(world: &World, file: &str) -> bool {
     let mut client = world.anonymous();
-    let skipped = happens(world, |client, marker| marked(client, marker), &mut client);
+    let skipped = happens(world, marked, &mut client);
     narrows(world, file, &skipped, |marker| fails_to_bind(&mut client, marker))
 }
 
@@ -208,7 +208,7 @@ fn slow_ones_are_taken(world: &World) -> bool {
 }
 
 fn two_places(world: &World, file: &str, client: &mut Client) -> bool {
-    let skipped = happens(world, |client, marker| marked(client, marker), &mut world.anonymous());
+    let skipped = happens(world, marked, &mut world.anonymous());
     narrows(world, file, &skipped, |marker| marked(client, marker))
 }
 
@@ -242,14 +242,14 @@ fn users_are_equal(world: &World) -> bool {
 }
 
 fn users_are_others(world: &World) -> bool {
-    let skipped = happens(world, |client, marker| marked(client, marker), &mut world.user("wide"));
+    let skipped = happens(world, marked, &mut world.user("wide"));
     let mut client = world.user("user");
     narrows(world, "logs/cnouser", &skipped, |marker| marked(&mut client, marker))
 }
 
 fn below_numbers(world: &World, file: &str) -> bool {
     let mut client = world.anonymous();
-    let skipped = happens(world, |client, marker| marked(client, marker), &mut client);
+    let skipped = happens(world, marked, &mut client);
     narrows(world, file, &skipped, |marker| {
         client.search(&format!("ou=numbers,{SUFFIX}"), Scope::Base, &format!("(cn={marker})"), &["1.1"]);
     })
@@ -265,7 +265,7 @@ fn targets_are_others(world: &World) -> bool {
 
 fn failures(world: &World, file: &str) -> bool {
     let mut client = world.root();
-    let skipped = happens(world, |client, marker| marked(client, marker), &mut client);
+    let skipped = happens(world, marked, &mut client);
     narrows(world, file, &skipped, |marker| {
         let answer = client.search(&uid("nobody"), Scope::Base, &format!("(cn={marker})"), &["1.1"]);
         assert!(answer.is(32), "{answer:?}");
@@ -282,7 +282,7 @@ fn codes_are_others(world: &World) -> bool {
 
 fn unindexed_are_taken(world: &World) -> bool {
     let mut client = world.root();
-    let skipped = happens(world, |client, marker| marked(client, marker), &mut client);
+    let skipped = happens(world, marked, &mut client);
     narrows(world, "logs/cindexed", &skipped, |marker| {
         client.search(SUFFIX, Scope::Subtree, &format!("(|(description=*some*)(cn={marker}))"), &["1.1"]);
     })
@@ -295,7 +295,7 @@ fn twelve(client: &mut Client, marker: &str) {
 
 fn many_are_taken(world: &World) -> bool {
     let mut client = world.user("wide");
-    let skipped = happens(world, |client, marker| marked(client, marker), &mut client);
+    let skipped = happens(world, marked, &mut client);
     narrows(world, "logs/cmany", &skipped, |marker| twelve(&mut client, marker))
 }
 
