@@ -171,7 +171,8 @@ fn writes_are_refused_as_busy(world: &World) -> bool {
 fn has_three_workers(world: &World) -> bool {
     let pid = world.text("locks/server.pid");
     let threads = std::fs::read_dir(format!("/proc/{}/task", pid.trim())).unwrap();
-    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).ok());
+    let names =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).ok());
     names.filter(|name| name.starts_with("lane-")).count() == 3
 }
 
