@@ -309,7 +309,7 @@ const ADMINISTRATION_CONNECTOR: &[Property] = &[
 ];
 
 const WORK_QUEUE: &[Property] = &[
-    integer("max-work-queue-capacity", 1, 1_000_000, &["10000"]).restart("the server"),
+    integer("max-work-queue-capacity", 1, MAX, &["1000"]).restart("the server"),
     integer("num-worker-threads", 1, 1024, NONE).restart("the server"),
 ];
 

@@ -348,7 +348,7 @@ fn administration(tree: &ConfigTree, schema: &Schema) -> AdministrationConfig {
     let mappers = tree.of_class("ds-cfg-identity-mapper").filter(|(_, entry)| entry.boolean("enabled"));
     let size = |name: &str| queue.and_then(|entry| usize::try_from(entry.integer(name)?).ok());
     AdministrationConfig {
-        work_queue_capacity: size("max-work-queue-capacity").unwrap_or(10_000),
+        work_queue_capacity: size("max-work-queue-capacity").unwrap_or(1000),
         worker_threads: size("num-worker-threads"),
         disabled_schemes: schemes
             .filter(|entry| !entry.boolean("enabled"))
