@@ -21,7 +21,7 @@ use crate::protocol::encode::ResponseControl;
 use crate::protocol::result::{LdapResult, ResultCode};
 
 /// Candidates looked at before a search leaves its caller's thread.
-const FIRST_SLICE: usize = 1_000;
+const FIRST_SLICE: usize = 128;
 /// Candidates looked at between two looks at the room of the connection.
 const SLICE: usize = 256;
 /// Candidates that are read from the disk before they are looked at.
