@@ -176,7 +176,7 @@ impl SledStore {
 }
 
 /// Opens the database. Threads of a database that was closed just now may hold its lock a little longer.
-fn open_db(path: &Path, cache: u64) -> Result<sled::Db, StoreError> {
+pub(super) fn open_db(path: &Path, cache: u64) -> Result<sled::Db, StoreError> {
     let config = sled::Config::new().path(path).cache_capacity(cache);
     for _ in 0..LOCK_TURNS {
         match config.open() {

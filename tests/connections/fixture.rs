@@ -1,10 +1,11 @@
 //! A server on ports of its own, and a client that sends and reads octets.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::ports::free_port;
 use bytes::{Bytes, BytesMut};
 use ctsd::auth::scheme::{Scheme, encode};
 use ctsd::auth::{Secret, os_random};
@@ -36,11 +37,6 @@ pub(crate) struct Fixture {
     pub(crate) administration: SocketAddr,
     pub(crate) certificate: String,
     _directory: TempDir,
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Fixture {

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use base64::Engine;
 
-use super::fixture::{Fixture, PASSWORD, PATIENCE, ROOT_DN, free_port};
+use super::fixture::{Fixture, PASSWORD, PATIENCE, ROOT_DN};
+use super::ports::free_port;
 
 const HANDLER: &str = "cn=HTTP Connection Handler,cn=Connection Handlers,cn=config";
 const BACKEND: &str = "ds-cfg-backend-id=userRoot,cn=Backends,cn=config";

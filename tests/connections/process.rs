@@ -1,7 +1,8 @@
 //! The server as a process of its own.
 
+use crate::ports::free_port;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -20,7 +21,7 @@ impl Process {
     pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let instance = directory.path().join("instance");
-        let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let port = || free_port().to_string();
         let (ldap, admin) = (port(), port());
         let program = env!("CARGO_BIN_EXE_ctsd");
         let made = Command::new(program)

@@ -14,6 +14,9 @@
 //! | corruption made by hand | `corrupt` |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../ports/mod.rs"]
+mod ports;
+
 mod compaction;
 mod corrupt;
 mod full;

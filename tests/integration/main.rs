@@ -14,6 +14,9 @@
     clippy::print_stderr
 )]
 
+#[path = "../ports/mod.rs"]
+mod ports;
+
 mod access;
 mod contract;
 mod durability;

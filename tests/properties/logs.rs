@@ -5,8 +5,9 @@ use ctsd::protocol::{oid, request};
 
 use crate::client::{Client, Tls, http};
 use crate::fixture::SUFFIX;
+use crate::ports::free_port;
 use crate::table::{Object, Round, Row, Seen, play, row, stays};
-use crate::world::{World, free_port, uid, until};
+use crate::world::{World, uid, until};
 
 macro_rules! access {
     ($name:literal) => {

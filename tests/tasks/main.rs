@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+#[path = "../ports/mod.rs"]
+mod ports;
+
 mod classes;
 mod notices;
 mod recurring;

@@ -15,6 +15,7 @@ use ctsd::protocol::message::ModifyOperation;
 use ctsd::server::Server;
 use ctsd::task::{Class, Classes, Done, Handle, Work};
 
+use crate::ports::free_port;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Mod, Scope, SearchEntry, SearchResult};
 use tempfile::TempDir;
 
@@ -247,10 +248,6 @@ impl Drop for World {
         self.gate.store(true, Ordering::SeqCst);
         self.stop();
     }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) fn scheduled(id: &str) -> String {

@@ -1,7 +1,7 @@
 //! An instance with the tools linked into its `bin` folder, as OpenDJ's administrators have it.
 
+use crate::ports::free_port;
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -48,11 +48,6 @@ pub(crate) struct Server {
     pub(crate) admin: u16,
 }
 
-fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
-}
-
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ctsd"));
     command.env_remove("CTSD_INSTANCE").stdin(Stdio::null());
@@ -63,7 +58,7 @@ impl Server {
     /// Sets an instance up as the guide does, and starts it through its link.
     pub(crate) fn started(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let [ldap, ldaps, admin] = free_ports();
+        let [ldap, ldaps, admin] = [(); 3].map(|()| free_port());
         let server = Self { folder, ldap, ldaps, admin };
         let set_up = program()
             .args(["setup", "--no-prompt", "--acceptLicense", "--doNotStart", "--quiet"])
@@ -188,6 +183,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Without links the set-up failed, and nothing was started.
+        if !self.bin().exists() {
+            return;
+        }
         let stopped = self.run("stop-ds", &[]);
         if !std::thread::panicking() {
             stopped.ok();

@@ -11,6 +11,9 @@
     clippy::print_stderr
 )]
 
+#[path = "../ports/mod.rs"]
+mod ports;
+
 mod backups;
 mod configuration;
 mod entries;

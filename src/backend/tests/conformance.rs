@@ -12,7 +12,7 @@ use super::super::index_store::{
     Batch, EntryId, IndexStore, Marks, Purpose, SharedStore, Slot, TreeId, Visit,
 };
 use super::super::memory::MemoryStore;
-use super::super::sled::SledStore;
+use super::super::sled::{SledStore, open_db};
 use crate::log::Place;
 
 const PURPOSE: Purpose = Purpose { dataset_id: [7; 16], fingerprint: 9 };
@@ -263,14 +263,14 @@ fn sled_for_something_else_is_begun_anew() {
     assert!(store.is_complete(store.tree("t").unwrap()));
     drop(store);
     // A tree that was dropped halfway is swept.
-    let db = sled::open(directory.path()).unwrap();
+    let db = open_db(directory.path(), CACHE).unwrap();
     db.remove(b"\x02t").unwrap();
     db.insert(b"\x03\0\0\x01\0rest", b"").unwrap();
     db.flush().unwrap();
     drop(db);
     let store = SledStore::open(directory.path(), Purpose { fingerprint: 10, ..PURPOSE }, CACHE).unwrap();
     drop(store);
-    let db = sled::open(directory.path()).unwrap();
+    let db = open_db(directory.path(), CACHE).unwrap();
     assert_eq!(db.scan_prefix([3]).count(), 0);
     drop(db);
     // What is no store at all is replaced.

@@ -1,13 +1,13 @@
 //! Instances of the real program: made by `ctsd setup`, served by `ctsd start`.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Link, watchdog, within};
+use crate::ports::free_port;
 
 /// The root user.
 pub(crate) const DM: &str = "cn=Directory Manager";
@@ -38,19 +38,6 @@ pub(crate) struct Instance {
     pub(crate) ldap: u16,
     pub(crate) ldaps: u16,
     server: Mutex<Option<Child>>,
-}
-
-/// A port nobody listens on. Taken below the ports that the system gives to outgoing connections, so that none of the
-/// tests' own connections gets it before the server does.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + (std::process::id() % 100) as u16 * 100;
-    loop {
-        let port = 20_000 + (first - 20_000 + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl Instance {
