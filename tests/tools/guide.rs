@@ -212,6 +212,26 @@ cat $OPENAM/cts-container.ldif | sed -e 's/@SM_CONFIG_ROOT_SUFFIX@/$ROOT_SUFFIX/
     let replication =
         "cn=replication server,cn=Multimaster Synchronization,cn=Synchronization Providers,cn=config";
     assert_eq!(server.values(replication, "ds-cfg-replication-purge-delay"), ["12h"]);
+
+    // Rebuild all indexes, and verify them.
+    let said = block(
+        r#"./rebuild-index \
+ --port 4444 \
+ --bindDN "cn=Directory Manager" \
+ --bindPassword password \
+ --baseDN "dc=cts,dc=example,dc=com" \
+ --rebuildAll --start 0"#,
+    )
+    .ok();
+    assert!(said.contains("has been successfully completed"), "{said}");
+    let done = "(&(ds-task-class-name=org.opends.server.tasks.RebuildTask)(ds-task-state=COMPLETED_SUCCESSFULLY))";
+    let found = server.look("cn=Scheduled Tasks,cn=Tasks", "one", done, &["dn"]).ok();
+    assert_eq!(found.matches("dn: ").count(), 1, "{found}");
+    // While the server runs somebody must ask it.
+    let verify = r#"./verify-index --baseDN "dc=cts,dc=example,dc=com""#;
+    assert!(block(verify).refused(1).contains("--bindPasswordFile"));
+    let asked = format!(r#"{verify} --bindDN "cn=Directory Manager" --bindPassword password"#);
+    assert!(block(&asked).ok().contains("differences=0"));
 }
 
 #[test]
