@@ -224,7 +224,8 @@ cat $OPENAM/cts-container.ldif | sed -e 's/@SM_CONFIG_ROOT_SUFFIX@/$ROOT_SUFFIX/
     )
     .ok();
     assert!(said.contains("has been successfully completed"), "{said}");
-    let done = "(&(ds-task-class-name=org.opends.server.tasks.RebuildTask)(ds-task-state=COMPLETED_SUCCESSFULLY))";
+    let done =
+        "(&(ds-task-class-name=org.opends.server.tasks.RebuildTask)(ds-task-state=COMPLETED_SUCCESSFULLY))";
     let found = server.look("cn=Scheduled Tasks,cn=Tasks", "one", done, &["dn"]).ok();
     assert_eq!(found.matches("dn: ").count(), 1, "{found}");
     // While the server runs somebody must ask it.
