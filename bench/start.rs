@@ -11,6 +11,8 @@
     missing_docs
 )]
 
+mod guide;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -18,8 +20,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ctsd::backend::{
-    Backend, BackendOptions, Change, ChangeError, ChangeKind, Committed, Edit, IndexConfig, IndexType,
-    NewEntry, TokenStore, Verdict,
+    Backend, BackendOptions, Change, ChangeError, ChangeKind, Committed, Edit, NewEntry, TokenStore, Verdict,
 };
 use ctsd::backup::{self, Archive, BackupKey, Job, RestoreData, Subject};
 use ctsd::clock::SystemClock;
@@ -29,32 +30,10 @@ use ctsd::log::Durability;
 use ctsd::protocol::message::ModifyOperation;
 use ctsd::protocol::result::LdapResult;
 use ctsd::schema::{NormalizedDn, Schema, SchemaStore};
+use guide::SUFFIX;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-const SUFFIX: &str = "dc=cts,dc=example,dc=com";
-const EQUALITY: &[&str] = &[
-    "objectClass",
-    "entryUUID",
-    "etag",
-    "coreTokenUserId",
-    "coreTokenString01",
-    "coreTokenString02",
-    "coreTokenString03",
-    "coreTokenString08",
-    "coreTokenString09",
-    "coreTokenString10",
-    "coreTokenString14",
-    "coreTokenString15",
-    "coreTokenInteger01",
-    "coreTokenInteger02",
-    "coreTokenDate03",
-    "coreTokenDate04",
-    "coreTokenDate05",
-    "coreTokenMultiString01",
-];
-const ORDERING: &[&str] = &["coreTokenExpirationDate", "coreTokenDate01", "coreTokenDate02"];
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -411,11 +390,7 @@ fn main() {
         Store::Memory => IndexStoreKind::Memory,
         Store::Sled => IndexStoreKind::Sled,
     };
-    let index = |kind| {
-        move |name: &&str| IndexConfig { attribute: (*name).into(), types: vec![kind], substring_length: 6 }
-    };
-    let equality = EQUALITY.iter().map(index(IndexType::Equality));
-    store.indexes = equality.chain(ORDERING.iter().map(index(IndexType::Ordering))).collect();
+    store.indexes = guide::indexes();
     let began = Instant::now();
     let backend = Arc::new(Backend::open(&store).expect("the store opens"));
     let took = began.elapsed();

@@ -11,45 +11,24 @@
     missing_docs
 )]
 
+mod guide;
+
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
-use ctsd::backend::{BackendOptions, DataStore, IndexConfig, IndexType, TokenStore};
+use ctsd::backend::{BackendOptions, DataStore, TokenStore};
 use ctsd::clock::SystemClock;
 use ctsd::schema::SchemaStore;
 use ctsd::transfer::{Choice, ExportJob, ImportJob, Watch};
+use guide::SUFFIX;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const SUFFIX: &str = "dc=cts,dc=example,dc=com";
 const CONTAINER: &str = "ou=famrecords,ou=openam-session,ou=tokens,dc=cts,dc=example,dc=com";
-/// The guide's indexes.
-const EQUALITY: &[&str] = &[
-    "objectClass",
-    "entryUUID",
-    "etag",
-    "coreTokenUserId",
-    "coreTokenString01",
-    "coreTokenString02",
-    "coreTokenString03",
-    "coreTokenString08",
-    "coreTokenString09",
-    "coreTokenString10",
-    "coreTokenString14",
-    "coreTokenString15",
-    "coreTokenInteger01",
-    "coreTokenInteger02",
-    "coreTokenDate03",
-    "coreTokenDate04",
-    "coreTokenDate05",
-    "coreTokenMultiString01",
-];
-const ORDERING: &[&str] = &["coreTokenExpirationDate", "coreTokenDate01", "coreTokenDate02"];
-
 #[derive(Debug, Parser)]
 struct Options {
     /// Where the store and the LDIF are.
@@ -181,19 +160,13 @@ fn make(options: &Options, tokens: u64, object: usize, folded: bool) {
 }
 
 fn store(options: &Options) -> BackendOptions {
-    let index = |attribute: &&str, types: &[IndexType]| IndexConfig {
-        attribute: (*attribute).into(),
-        types: types.to_vec(),
-        substring_length: 6,
-    };
     let mut store = BackendOptions::new(
         options.dir.join("db"),
         vec![SUFFIX.into()],
         Arc::new(SystemClock::new()),
         Arc::new(SchemaStore::builtin(true)),
     );
-    store.indexes = EQUALITY.iter().map(|name| index(name, &[IndexType::Equality])).collect();
-    store.indexes.extend(ORDERING.iter().map(|name| index(name, &[IndexType::Ordering])));
+    store.indexes = guide::indexes();
     store
 }
 

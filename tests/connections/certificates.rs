@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::fixture::{Client, Fixture, Heard, LDAP_HANDLER, PASSWORD, ROOT_DN, extended, written};
-use super::tls::Trust;
+use crate::trust::Trust;
 
 type Secure = Client<StreamOwned<ClientConnection, TcpStream>>;
 type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);

@@ -7,6 +7,8 @@
 
 #[path = "../ports/mod.rs"]
 mod ports;
+#[path = "../trust/mod.rs"]
+mod trust;
 
 mod admission;
 mod certificates;

@@ -2,11 +2,9 @@
 
 use crate::client::Client;
 use crate::fixture::SUFFIX;
-use crate::table::{Object, Round, Seen, nothing, play, row, stays};
+use crate::table::{DATA, Object, Round, Seen, nothing, play, row, stays};
 use crate::world::{World, below};
 
-const DATA: Object =
-    ("backend (je)", "--backend-name userRoot", "ds-cfg-backend-id=userRoot,cn=Backends,cn=config");
 const DESCRIPTION: Object = (
     "backend-index",
     "--backend-name userRoot --index-name description",

@@ -12,9 +12,10 @@ use ctsd::protocol::message::{Control, MessageId, ModifyOperation, Scope};
 use ctsd::protocol::request::{self, Search};
 use ctsd::protocol::response::{self, Response};
 use ctsd::protocol::result::LdapResult;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use crate::trust::Trust;
 
 /// How long anything is waited for before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -115,7 +116,7 @@ pub(crate) fn secure(stream: TcpStream, tls: &Tls<'_>) -> Option<StreamOwned<Cli
         .with_protocol_versions(&versions)
         .ok()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody));
+        .with_custom_certificate_verifier(Arc::new(Trust(None)));
     let config = match tls.identity {
         None => config.with_no_client_auth(),
         Some((certificate, key)) => {
@@ -296,44 +297,5 @@ impl Client {
 
     pub(crate) fn extended(&mut self, name: &str, value: Option<&[u8]>, controls: &[Control<'_>]) -> Answer {
         self.ask(|out, id| request::extended(out, id, name, value, controls))
-    }
-}
-
-/// Believes everybody: what is looked at here is which certificate it was.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }

@@ -6,14 +6,9 @@ use ctsd::protocol::oid;
 use crate::client::{Client, Tls};
 use crate::fixture::SUFFIX;
 use crate::global::a_second_passes;
-use crate::table::{Object, Round, Row, Seen, nothing, play, row, stays};
+use crate::table::{Object, POLICY, Round, Row, Seen, nothing, play, row, stays};
 use crate::world::{World, uid};
 
-const POLICY: Object = (
-    "password-policy",
-    "--policy-name \"Default Password Policy\"",
-    "cn=Default Password Policy,cn=Password Policies,cn=config",
-);
 const SCHEME: Object = (
     "password-storage-scheme",
     "--scheme-name \"Salted SHA-1\"",

@@ -6,10 +6,9 @@ use ctsd::protocol::{oid, request};
 
 use crate::client::{Answer, Client};
 use crate::fixture::SUFFIX;
-use crate::table::{Object, Round, Seen, nothing, play, row, stays};
+use crate::table::{GLOBAL, Object, Round, Seen, nothing, play, row, stays};
 use crate::world::{ROOT, World, below, uid, until};
 
-const GLOBAL: Object = ("global-configuration", "", "cn=config");
 const ACCESS: Object = ("access-control-handler", "", "cn=Access Control Handler,cn=config");
 const ROOT_DN: Object = ("root-dn", "", "cn=Root DNs,cn=config");
 const ROOT_USER: Object =

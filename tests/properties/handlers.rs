@@ -7,10 +7,8 @@ use rustls::version::{TLS12, TLS13};
 use crate::client::{Client, Tls, http, listens};
 use crate::fixture::SUFFIX;
 use crate::ports::free_port;
-use crate::table::{Object, Round, Row, Seen, play, row, stays};
+use crate::table::{ADMIN, Object, Round, Row, Seen, play, row, stays};
 use crate::world::World;
-
-const ADMIN: Object = ("administration-connector", "", "cn=Administration Connector,cn=config");
 
 macro_rules! handler {
     ($kind:literal, $name:literal) => {

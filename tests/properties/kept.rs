@@ -1,18 +1,13 @@
 //! Properties that are kept for scripts and do nothing: the answer says so each time.
 
-use crate::table::{Object, Round, Row, Seen, row, stays};
+use crate::table::{ADMIN, DATA, ERRORS, GLOBAL, Object, POLICY, Round, Row, Seen, TASKS, row, stays};
 use crate::world::World;
 
-const ADMIN: Object = ("administration-connector", "", "cn=Administration Connector,cn=config");
 const CRITERIA: Object = (
     "access-log-filtering-criteria",
     "--publisher-name \"File-Based Access Logger\" --criteria-name Kept",
     "cn=Kept,cn=Filtering Criteria,cn=File-Based Access Logger,cn=Loggers,cn=config",
 );
-const DATA: Object =
-    ("backend (je)", "--backend-name userRoot", "ds-cfg-backend-id=userRoot,cn=Backends,cn=config");
-const TASKS: Object =
-    ("backend (task)", "--backend-name tasks", "ds-cfg-backend-id=tasks,cn=Backends,cn=config");
 const SCHEMA: Object =
     ("backend (schema)", "--backend-name schema", "ds-cfg-backend-id=schema,cn=Backends,cn=config");
 const MONITOR: Object =
@@ -34,7 +29,6 @@ const HTTP: Object = (
     "--handler-name \"HTTP Connection Handler\"",
     "cn=HTTP Connection Handler,cn=Connection Handlers,cn=config",
 );
-const GLOBAL: Object = ("global-configuration", "", "cn=config");
 const ACCESS: Object = (
     "log-publisher (file-based-access)",
     "--publisher-name \"File-Based Access Logger\"",
@@ -44,16 +38,6 @@ const AUDIT: Object = (
     "log-publisher (file-based-audit)",
     "--publisher-name \"File-Based Audit Logger\"",
     "cn=File-Based Audit Logger,cn=Loggers,cn=config",
-);
-const ERRORS: Object = (
-    "log-publisher (file-based-error)",
-    "--publisher-name \"File-Based Error Logger\"",
-    "cn=File-Based Error Logger,cn=Loggers,cn=config",
-);
-const POLICY: Object = (
-    "password-policy",
-    "--policy-name \"Default Password Policy\"",
-    "cn=Default Password Policy,cn=Password Policies,cn=config",
 );
 const SCHEME: Object = (
     "password-storage-scheme",

@@ -6,7 +6,7 @@ use ctsd::protocol::{oid, request};
 use crate::client::{Client, Tls, http};
 use crate::fixture::SUFFIX;
 use crate::ports::free_port;
-use crate::table::{Object, Round, Row, Seen, play, row, stays};
+use crate::table::{ERRORS, Object, Round, Row, Seen, play, row, stays};
 use crate::world::{World, uid, until};
 
 macro_rules! access {
@@ -58,12 +58,6 @@ macro_rules! retention {
         )
     };
 }
-
-const ERRORS: Object = (
-    "log-publisher (file-based-error)",
-    "--publisher-name \"File-Based Error Logger\"",
-    "cn=File-Based Error Logger,cn=Loggers,cn=config",
-);
 
 /// A search that the log shows by its filter.
 fn marked(client: &mut Client, marker: &str) {

@@ -13,6 +13,8 @@
 
 #[path = "../ports/mod.rs"]
 mod ports;
+#[path = "../trust/mod.rs"]
+mod trust;
 
 mod backend;
 mod client;

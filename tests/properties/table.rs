@@ -50,6 +50,24 @@ pub(crate) const fn row(
 /// Kind, options and DN.
 pub(crate) type Object = (&'static str, &'static str, &'static str);
 
+// What more than one table has rows of.
+pub(crate) const ADMIN: Object = ("administration-connector", "", "cn=Administration Connector,cn=config");
+pub(crate) const DATA: Object =
+    ("backend (je)", "--backend-name userRoot", "ds-cfg-backend-id=userRoot,cn=Backends,cn=config");
+pub(crate) const ERRORS: Object = (
+    "log-publisher (file-based-error)",
+    "--publisher-name \"File-Based Error Logger\"",
+    "cn=File-Based Error Logger,cn=Loggers,cn=config",
+);
+pub(crate) const GLOBAL: Object = ("global-configuration", "", "cn=config");
+pub(crate) const POLICY: Object = (
+    "password-policy",
+    "--policy-name \"Default Password Policy\"",
+    "cn=Default Password Policy,cn=Password Policies,cn=config",
+);
+pub(crate) const TASKS: Object =
+    ("backend (task)", "--backend-name tasks", "ds-cfg-backend-id=tasks,cn=Backends,cn=config");
+
 /// One server, and the rows that are set on it together.
 pub(crate) struct Round {
     pub(crate) name: &'static str,

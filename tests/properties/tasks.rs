@@ -3,12 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-use crate::table::{Object, Round, Seen, nothing, play, row, stays};
+use crate::table::{GLOBAL, Object, Round, Seen, TASKS, nothing, play, row, stays};
 use crate::world::{World, until};
 
-const GLOBAL: Object = ("global-configuration", "", "cn=config");
-const TASKS: Object =
-    ("backend (task)", "--backend-name tasks", "ds-cfg-backend-id=tasks,cn=Backends,cn=config");
 const QUEUE: Object = ("work-queue", "", "cn=Work Queue,cn=config");
 
 const DISCONNECT: &str = "org.opends.server.tasks.DisconnectClientTask";
