@@ -119,6 +119,7 @@ impl Exchange {
         let (result, controls) = if is_canceled { (&canceled, &[][..]) } else { (result, controls) };
         let value = self.extended_value.take().filter(|_| result.code == ResultCode::SUCCESS);
         if self.goes_out() {
+            self.call.flight.answer();
             self.call.connection.send(&mut |out: &mut BytesMut| match self.call.request.kind().response() {
                 Some(ResponseKind::Extended) => {
                     encode::extended(out, id, result, None, value.as_deref(), controls)

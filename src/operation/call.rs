@@ -70,8 +70,8 @@ type Hook = Box<dyn FnOnce(Ending) + Send>;
 pub trait FlightKeeper: Send + Sync {
     /// The request stands from now on: it is never answered by itself.
     fn stands(&self, id: MessageId);
-    /// The request is over: nothing more is sent for it.
-    fn over(&self, id: MessageId);
+    /// The request is over: nothing more is sent for it. Its message id may be another one's already.
+    fn over(&self, flight: &Flight);
 }
 
 /// A request in flight. The session keeps one end to abandon or cancel it, the operation the other; when the
@@ -84,6 +84,7 @@ pub struct Flight {
     keeper: Option<Arc<dyn FlightKeeper>>,
 }
 
+    answered: AtomicBool,
 impl Flight {
     /// A request in flight, whose keeper is told when the operation is over.
     pub fn new(id: MessageId, keeper: Arc<dyn FlightKeeper>) -> Self {
@@ -104,6 +105,7 @@ impl Flight {
             keeper,
         }
     }
+            answered: AtomicBool::new(false),
 
     /// How it has to end.
     pub fn ending(&self) -> Ending {
@@ -133,6 +135,17 @@ impl Flight {
     pub fn end(&self, how: Ending) {
         if self.ending.compare_exchange(0, how as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Marks it as answered, before the answer can reach the client: from now on the client may use its message id for
+    /// another request, whatever is still to be done for this one.
+    pub(crate) fn answer(&self) {
+        self.answered.store(true, Ordering::Release);
+    }
+
+    /// Whether its answer may be with the client already.
+    pub fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
+    }
+
             if let Some(hook) = hook {
                 hook(how);
             }
@@ -155,7 +168,7 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if let Some(keeper) = &self.keeper {
-            keeper.over(self.id);
+            keeper.over(self);
         }
     }
 }

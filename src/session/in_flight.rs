@@ -63,7 +63,7 @@ impl InFlight {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a request of so many octets; none if its message id is in flight already.
+    /// Enters a request of so many octets; none if its message id is one's that is still to be answered.
     pub(super) fn enter(
         &self,
         id: MessageId,
@@ -71,9 +71,16 @@ impl InFlight {
         octets: usize,
         keeper: Arc<dyn FlightKeeper>,
     ) -> Option<Arc<Flight>> {
+        // Given back when the lock is not held any more: the last one to do so ends the flight, which takes the lock.
+        let mut held = Vec::new();
         let mut state = self.state();
-        if state.rows.iter().any(|row| row.id == id) {
-            return None;
+        for row in state.rows.iter().filter(|row| row.id == id) {
+            let Some(flight) = row.flight.upgrade() else { continue };
+            let is_due = !flight.is_answered();
+            held.push(flight);
+            if is_due {
+                return None;
+            }
         }
         let flight = Arc::new(Flight::new(id, keeper));
         let weak = Arc::downgrade(&flight);
@@ -111,9 +118,10 @@ impl InFlight {
     }
 
     /// A request is over; whether the connection's task is to be woken.
-    pub(super) fn over(&self, id: MessageId) -> bool {
+    pub(super) fn over(&self, flight: &Flight) -> bool {
         let mut state = self.state();
-        let Some(place) = state.rows.iter().rposition(|row| row.id == id) else { return false };
+        let is_its = |row: &Row| std::ptr::eq(row.flight.as_ptr(), flight);
+        let Some(place) = state.rows.iter().rposition(is_its) else { return false };
         let row = state.rows.swap_remove(place);
         if !row.is_standing {
             self.answered(row.kind, row.octets);
@@ -141,35 +149,47 @@ impl InFlight {
         }
     }
 
+    /// The request of this id that is still to be answered.
+    fn due(&self, id: MessageId) -> Option<(OperationKind, Arc<Flight>)> {
+        let named: Vec<_> = self
+            .state()
+            .rows
+            .iter()
+            .filter(|row| row.id == id)
+            .map(|row| (row.kind, row.flight.upgrade()))
+            .collect();
+        named
+            .into_iter()
+            .find_map(|(kind, flight)| Some((kind, flight.filter(|flight| !flight.is_answered())?)))
+    }
+
+    /// Whether any request is still to be answered, standing ones included.
+    pub(super) fn has_due(&self) -> bool {
+        let flights: Vec<_> = self.state().rows.iter().filter_map(|row| row.flight.upgrade()).collect();
+        flights.iter().any(|flight| !flight.is_answered())
+    }
+
     /// Abandons a request, if it is in flight (RFC 4511 §4.11). A search that is cut short so answers 118 where clients
     /// are to be notified.
     pub(super) fn abandon(&self, id: MessageId, directory: &Directory) {
         let is_notified = directory.config.load().global.notify_abandoned_operations;
-        let found =
-            self.state().rows.iter().find(|row| row.id == id).map(|row| (row.kind, row.flight.upgrade()));
-        match found {
-            Some((OperationKind::Search, Some(flight))) if is_notified => {
-                flight.end(Ending::Canceled);
-            }
-            Some((_, Some(flight))) => {
-                flight.end(Ending::Abandoned);
-            }
-            _ => {}
+        match self.due(id) {
+            Some((OperationKind::Search, flight)) if is_notified => flight.end(Ending::Canceled),
+            Some((_, flight)) => flight.end(Ending::Abandoned),
+            None => {}
         }
     }
 
     /// Cancels a request (RFC 3909) and says what to answer to the Cancel.
     pub(super) fn cancel(&self, id: MessageId) -> ResultCode {
-        let found =
-            self.state().rows.iter().find(|row| row.id == id).map(|row| (row.kind, row.flight.upgrade()));
-        match found {
-            Some((OperationKind::Search, Some(flight))) => {
+        match self.due(id) {
+            Some((OperationKind::Search, flight)) => {
                 flight.end(Ending::Canceled);
                 ResultCode::SUCCESS
             }
-            Some((OperationKind::Bind | OperationKind::Extended, Some(_))) => ResultCode::CANNOT_CANCEL,
-            Some((_, Some(_))) => ResultCode::TOO_LATE,
-            _ => ResultCode::NO_SUCH_OPERATION,
+            Some((OperationKind::Bind | OperationKind::Extended, _)) => ResultCode::CANNOT_CANCEL,
+            Some(_) => ResultCode::TOO_LATE,
+            None => ResultCode::NO_SUCH_OPERATION,
         }
     }
 
@@ -194,8 +214,8 @@ mod tests {
             self.0.stands(id);
         }
 
-        fn over(&self, id: MessageId) {
-            self.0.over(id);
+        fn over(&self, flight: &Flight) {
+            self.0.over(flight);
         }
     }
 
@@ -211,6 +231,27 @@ mod tests {
         drop(flight);
         assert_eq!(keeper.0.len(), 0);
         assert!(enter(&keeper, 1, OperationKind::Add).is_some());
+    }
+
+    #[test]
+    fn an_id_is_free_while_the_request_that_was_answered_is_not_over() {
+        let keeper = Arc::new(Keeper::default());
+        let table = &keeper.0;
+        let first = enter(&keeper, 1, OperationKind::Add).unwrap();
+        assert!(table.has_due());
+        first.answer();
+        assert!(!table.has_due());
+        assert_eq!(table.cancel(MessageId(1)), ResultCode::NO_SUCH_OPERATION);
+        // The client has the answer, and asks again before the thread that answered is done.
+        let second = enter(&keeper, 1, OperationKind::Search).unwrap();
+        assert!(enter(&keeper, 1, OperationKind::Search).is_none());
+        assert_eq!(table.load(), Load { requests: 2, changes: 1, octets: 200 });
+        drop(first);
+        assert_eq!(table.load(), Load { requests: 1, changes: 0, octets: 100 });
+        assert_eq!(table.cancel(MessageId(1)), ResultCode::SUCCESS);
+        assert_eq!(second.ending(), Ending::Canceled);
+        drop(second);
+        assert_eq!((table.len(), table.load().requests), (0, 0));
     }
 
     #[test]
@@ -244,15 +285,14 @@ mod tests {
     fn who_watches_is_told_when_little_enough_is_left() {
         let table = InFlight::default();
         let keeper: Arc<dyn FlightKeeper> = Arc::new(Keeper::default());
-        for id in 1..=3 {
-            // The flights themselves are not what is tested: their keeper is another table.
-            drop(table.enter(MessageId(id), OperationKind::Add, 10, Arc::clone(&keeper)));
-        }
+        // The flights themselves are not what is tested: their keeper is another table.
+        let enter = |id| table.enter(MessageId(id), OperationKind::Add, 10, Arc::clone(&keeper)).unwrap();
+        let [first, second, third] = [1, 2, 3].map(enter);
         assert_eq!(table.load(), Load { requests: 3, changes: 3, octets: 30 });
         table.watch(Some(Load { requests: 3, changes: 1, octets: 100 }));
-        assert!(!table.over(MessageId(1)));
-        assert!(table.over(MessageId(2)));
+        assert!(!table.over(&first));
+        assert!(table.over(&second));
         table.watch(None);
-        assert!(!table.over(MessageId(3)));
+        assert!(!table.over(&third));
     }
 }

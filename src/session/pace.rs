@@ -99,7 +99,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::operation::FlightKeeper;
+    use crate::operation::{Flight, FlightKeeper};
     use crate::protocol::message::{MessageId, OperationKind};
 
     struct Nobody;
@@ -107,29 +107,27 @@ mod tests {
     impl FlightKeeper for Nobody {
         fn stands(&self, _: MessageId) {}
 
-        fn over(&self, _: MessageId) {}
+        fn over(&self, _: &Flight) {}
     }
 
-    fn enter(table: &InFlight, ids: std::ops::Range<i32>, kind: OperationKind) {
-        for id in ids {
-            // The flights themselves are not what is tested: their keeper is nobody.
-            assert!(table.enter(MessageId(id), kind, 10, Arc::new(Nobody)).is_some());
-        }
+    /// The flights themselves are not what is tested: their keeper is nobody.
+    fn enter(table: &InFlight, ids: std::ops::Range<i32>, kind: OperationKind) -> Vec<Arc<Flight>> {
+        ids.map(|id| table.enter(MessageId(id), kind, 10, Arc::new(Nobody)).unwrap()).collect()
     }
 
     #[test]
     fn changes_have_a_share_and_go_on_when_a_quarter_of_it_is_free() {
         let (table, limits) = (InFlight::default(), Limits { changes: 8, ..Limits::default() });
         let mut pace = Pace::new(limits);
-        enter(&table, 100..120, OperationKind::Search);
-        enter(&table, 0..7, OperationKind::Modify);
+        let _searches = enter(&table, 100..120, OperationKind::Search);
+        let changes = enter(&table, 0..7, OperationKind::Modify);
         assert!(!pace.is_held_up(&table, || false));
-        enter(&table, 7..8, OperationKind::Add);
+        let _last = enter(&table, 7..8, OperationKind::Add);
         assert!(pace.is_held_up(&table, || false));
         pace.expect(Awaited::Room, &table);
-        assert!(!table.over(MessageId(0)));
+        assert!(!table.over(&changes[0]));
         assert!(pace.is_held_up(&table, || false));
-        assert!(table.over(MessageId(1)), "the task is woken");
+        assert!(table.over(&changes[1]), "the task is woken");
         assert!(!pace.is_held_up(&table, || false));
     }
 
@@ -137,19 +135,19 @@ mod tests {
     fn while_the_store_is_crowded_one_change_at_a_time_goes_on() {
         let table = InFlight::default();
         let mut pace = Pace::new(Limits::default());
-        enter(&table, 100..120, OperationKind::Search);
+        let _searches = enter(&table, 100..120, OperationKind::Search);
         assert!(!pace.is_held_up(&table, || true), "who changes nothing is not held up");
-        enter(&table, 0..2, OperationKind::Delete);
+        let few = enter(&table, 0..2, OperationKind::Delete);
         assert!(pace.is_held_up(&table, || true));
         pace.expect(Awaited::Room, &table);
-        assert!(!table.over(MessageId(0)));
+        assert!(!table.over(&few[0]));
         assert!(pace.is_held_up(&table, || false), "until what it has is answered");
-        assert!(table.over(MessageId(1)));
+        assert!(table.over(&few[1]));
         assert!(!pace.is_held_up(&table, || true));
         // What is waited for may become another thing while the task is not told anew.
-        enter(&table, 0..64, OperationKind::Delete);
+        let many = enter(&table, 0..64, OperationKind::Delete);
         assert!(pace.is_held_up(&table, || false));
-        assert!((0..15).all(|id| !table.over(MessageId(id))));
-        assert!(table.over(MessageId(15)));
+        assert!(many[..15].iter().all(|flight| !table.over(flight)));
+        assert!(table.over(&many[15]));
     }
 }

@@ -14,7 +14,7 @@ use super::{Courier, Limits, Outbox, Reason};
 use crate::access::Requester;
 use crate::auth::ClientCertificate;
 use crate::ber::frame::FrameError;
-use crate::operation::{self, Call, Connection, Directory, Errand, FlightKeeper, Served};
+use crate::operation::{self, Call, Connection, Directory, Errand, Flight, FlightKeeper, Served};
 use crate::protocol::message::{MessageId, Operation, OperationKind, Request};
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::protocol::{decode, encode, extended, oid};
@@ -125,8 +125,8 @@ impl FlightKeeper for Shared {
         }
     }
 
-    fn over(&self, id: MessageId) {
-        if self.in_flight.over(id) {
+    fn over(&self, flight: &Flight) {
+        if self.in_flight.over(flight) {
             self.outbox.nudge();
         }
     }
@@ -357,7 +357,7 @@ impl Session {
         } else if !self.peer.start_tls {
             let text = "StartTLS is not enabled on this listener (ds-cfg-allow-start-tls)";
             Some(LdapResult::new(ResultCode::UNAVAILABLE, text))
-        } else if self.shared.in_flight.len() > 0 {
+        } else if self.shared.in_flight.has_due() {
             Some(LdapResult::new(ResultCode::OPERATIONS_ERROR, "requests are still in flight"))
         } else if !self.directory.access.current().may_extended(&self.requester(), oid::START_TLS) {
             Some(LdapResult::new(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, "StartTLS is not granted"))

@@ -195,6 +195,8 @@ impl Server {
             who: Mutex::new(anonymous),
             notice: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            flight: Mutex::default(),
+            free: Mutex::default(),
         });
         Client {
             server: Arc::clone(self),
@@ -226,10 +228,16 @@ pub(super) struct Wire {
     pub(super) notice: Mutex<Option<LdapResult>>,
     /// Octets said to wait on top of what does.
     pub(super) waiting: AtomicUsize,
+    /// The last request's.
+    flight: Mutex<std::sync::Weak<Flight>>,
+    /// For each message sent: whether the client may use the request's id again once it has it.
+    pub(super) free: Mutex<Vec<bool>>,
 }
 
 impl Connection for Wire {
     fn send(&self, encode: &mut dyn FnMut(&mut BytesMut)) {
+        let flight = self.flight.lock().unwrap().upgrade();
+        self.free.lock().unwrap().push(flight.is_none_or(|flight| flight.is_answered()));
         encode(&mut self.buffer.lock().unwrap());
     }
     fn queued(&self) -> usize {
@@ -358,6 +366,7 @@ impl Client {
         let request = decode::decode(frame, &decode::Limits::default()).unwrap();
         let flight = Arc::new(Flight::alone(MessageId(0)));
         self.flights.lock().unwrap().push((id, Arc::downgrade(&flight)));
+        *self.connection.flight.lock().unwrap() = Arc::downgrade(&flight);
         let connection: Arc<dyn Connection> = Arc::clone(&self.connection) as Arc<dyn Connection>;
         let call = Call {
             directory: Arc::clone(&self.server.directory),

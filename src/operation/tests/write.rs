@@ -7,6 +7,22 @@ fn replace<'a>(name: &'a str, values: &'a [&'a [u8]]) -> (ModifyOperation, reque
 }
 
 #[test]
+fn a_message_id_is_free_before_its_answer_can_arrive() {
+    let server = Server::new();
+    let client = server.manager();
+    let free = || std::mem::take(&mut *client.connection.free.lock().unwrap());
+    assert_eq!(free(), [true], "of the bind");
+    client.add_token("one", &[]).code(ResultCode::SUCCESS);
+    client.delete(&token("other"), &[]).code(ResultCode::NO_SUCH_OBJECT);
+    assert_eq!(free(), [true, true]);
+    let found = client.search(&Search { scope: Scope::Subtree, ..Search::base(SUFFIX) }, &[]);
+    assert!(found.entries.len() > 1);
+    let mut wanted = vec![false; found.entries.len()];
+    wanted.push(true);
+    assert_eq!(free(), wanted, "entries come before the answer");
+}
+
+#[test]
 fn an_added_token_answers_with_its_etag() {
     let server = Server::new();
     let user = server.user();
