@@ -72,9 +72,10 @@ struct Explain {
 pub(super) fn run(options: &Access) -> Result<ExitCode, Failure> {
     let Command::Explain(asked) = &options.command;
     let mut client =
-        task::connect("ctsd access explain", &asked.head.at, &asked.head.admin())?.ok_or_else(|| {
-            Failure::new("the server does not run, and it is the server that knows its ACIs; start it")
-        })?;
+        task::connect("ctsd access explain", &asked.head.at, &asked.head.admin(), task::Unnamed::Served)?
+            .ok_or_else(|| {
+                Failure::new("the server does not run, and it is the server that knows its ACIs; start it")
+            })?;
     let value = ExplainAccess {
         who: asked.who.clone(),
         target: asked.target.clone(),

@@ -84,7 +84,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     if options.backend_id.is_empty() && !options.back_up_all {
         return Err(Failure::new("what to back up: --backendID BACKEND, or --backUpAll"));
     }
-    match task::connect_for("backup", &options.task)? {
+    match task::connect_for("backup", &options.task, task::Unnamed::Served)? {
         Some(mut client) => {
             let directory = options.directory();
             let directory =

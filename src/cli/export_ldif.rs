@@ -50,7 +50,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    match task::connect_for("export-ldif", &options.task)? {
+    match task::connect_for("export-ldif", &options.task, task::Unnamed::Served)? {
         Some(mut client) => {
             let file = absolute(&options.ldif_file)?;
             let column = options.wrap_column.to_string();

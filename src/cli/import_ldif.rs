@@ -95,7 +95,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     if options.backend_id.is_none() && options.choice.include_branch.is_empty() {
         return Err(Failure::new("where to import to: --backendID BACKEND, or --includeBranch DN"));
     }
-    match task::connect_for("import-ldif", &options.task)? {
+    match task::connect_for("import-ldif", &options.task, task::Unnamed::Refused)? {
         Some(mut client) => {
             let files = options.ldif_file.iter().map(|file| absolute(file)).collect::<Result<Vec<_>, _>>()?;
             let file = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();

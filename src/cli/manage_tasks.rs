@@ -59,7 +59,7 @@ const COMMON: &[&str] = &[
 ];
 
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let client = task::connect("manage-tasks", &options.at, &options.admin)?;
+    let client = task::connect("manage-tasks", &options.at, &options.admin, task::Unnamed::Served)?;
     let mut client = client.ok_or_else(|| {
         Failure::new("the server is stopped: its tasks are in config/tasks.ldif, and go on when it starts")
     })?;

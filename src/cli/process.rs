@@ -27,6 +27,11 @@ fn ready_file(instance: &Path) -> PathBuf {
     instance.join("locks/server.ready")
 }
 
+/// Where the running server serves its own user.
+pub(super) fn socket(instance: &Path) -> PathBuf {
+    instance.join("locks/admin.sock")
+}
+
 impl Lock {
     /// Takes the lock; says who holds it otherwise.
     pub(super) fn take(instance: &Path) -> Result<Self, Failure> {

@@ -86,7 +86,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     if names.is_empty() {
         return Err(Failure::new("which indexes: --rebuildAll, --rebuildDegraded or --index NAME"));
     }
-    let Some(mut client) = task::connect_for("rebuild-index", &options.task)? else {
+    let Some(mut client) = task::connect_for("rebuild-index", &options.task, task::Unnamed::Refused)? else {
         return offline(options);
     };
     let order = task::Order {

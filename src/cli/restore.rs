@@ -67,7 +67,9 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     // To verify, nothing has to stand still.
     let is_local = options.dry_run && !head.names_server() && !options.task.when.needs_server();
-    if !is_local && let Some(mut client) = task::connect_for("restore", &options.task)? {
+    if !is_local
+        && let Some(mut client) = task::connect_for("restore", &options.task, task::Unnamed::Refused)?
+    {
         return online(&mut client, options);
     }
     process::require_instance(&head.at.instance)?;

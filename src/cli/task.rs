@@ -135,11 +135,21 @@ pub(super) enum Ended {
     Over { id: String, succeeded: bool },
 }
 
+/// What becomes of a tool that is called without a word about who asks, while the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unnamed {
+    /// The server does it for its own user, by the administration socket.
+    Served,
+    /// It is refused: with the reference server it needs the server stopped, because it takes the data's place.
+    Refused,
+}
+
 /// A connection to the server: the one that the options name, or the instance's own if it runs. None if it does not.
 pub(super) fn connect(
     tool: &'static str,
     at: &args::At,
     admin: &AdminOptions,
+    unnamed: Unnamed,
 ) -> Result<Option<Client>, Failure> {
     let connection = &admin.connection;
     if connection.hostname.is_some() || connection.port.is_some() {
@@ -152,11 +162,19 @@ pub(super) fn connect(
     let addresses = process::serving(&at.instance).ok_or_else(|| {
         Failure::new("the server is starting; try again when it serves (`ctsd status` tells)")
     })?;
+    let mut why = String::new();
+    if unnamed == Unnamed::Served && admin.names_nobody(tool)? {
+        match admin.open_socket(&process::socket(&at.instance)) {
+            Ok(client) => return Ok(Some(client)),
+            Err(failure) => why = format!(" (its administration socket: {})", failure.text),
+        }
+    }
     let secret = at.instance.join("config/secrets/directory-manager.password");
     let client = admin.open_local(tool, &addresses, &secret)?;
     client.map(Some).ok_or_else(|| {
+        let or = if unnamed == Unnamed::Refused { "stop it first (stop-ds), or " } else { "" };
         Failure::new(format!(
-            "the server of {} runs, so it does the work itself: say who asks for it, with --bindDN DN and \
+            "the server of {} runs, and holds the data{why}: {or}say who asks it to do the work, with --bindDN DN and \
              --bindPasswordFile FILE (or --bindPassword), for example\n  {tool} --bindDN 'cn=Directory Manager' \
              --bindPasswordFile password.txt …",
             at.instance.display()
@@ -165,8 +183,12 @@ pub(super) fn connect(
 }
 
 /// As [`connect`]; with the server stopped, fails if the options ask for more than doing the work here and now.
-pub(super) fn connect_for(tool: &'static str, options: &TaskOptions) -> Result<Option<Client>, Failure> {
-    let client = connect(tool, &options.head.at, &options.head.admin())?;
+pub(super) fn connect_for(
+    tool: &'static str,
+    options: &TaskOptions,
+    unnamed: Unnamed,
+) -> Result<Option<Client>, Failure> {
+    let client = connect(tool, &options.head.at, &options.head.admin(), unnamed)?;
     if client.is_none() && options.when.needs_server() {
         return Err(Failure::new(
             "the server is stopped: --start, --recurringTask, --dependency, --completionNotify and --errorNotify \

@@ -14,8 +14,8 @@ use crate::task::{Done, Handle, figures, verify};
 const EXAMPLES: &str = "Exit codes: 0 no differences, 1 differences, or it could not be done.
 
 Examples:
-  verify-index --baseDN dc=cts,dc=example,dc=com -D 'cn=Directory Manager' -j pw
-      of the instance at hand, whether its server runs or not; with the server stopped, no password is needed
+  verify-index --baseDN dc=cts,dc=example,dc=com
+      of the instance at hand, whether its server runs or not; for the user that the server runs as, and root
   verify-index --port 4444 --hostname cts.example.com -D 'cn=Directory Manager' -j pw --trustAll \\
       --baseDN dc=cts,dc=example,dc=com --index coreTokenUserId --countErrors";
 
@@ -70,7 +70,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         (true, None) if !line.starts_with("error") => {}
         _ => println!("{line}"),
     };
-    let succeeded = match task::connect_for("verify-index", &options.task)? {
+    let succeeded = match task::connect_for("verify-index", &options.task, task::Unnamed::Served)? {
         Some(mut client) => {
             let order = task::Order {
                 title: "Verify Index",
@@ -116,7 +116,7 @@ pub(super) fn stopped<T>(at: &args::At, work: impl FnOnce(&Server) -> T) -> Resu
 
 pub(super) fn backend(options: &Backend) -> Result<ExitCode, Failure> {
     let BackendCommand::Stat(stat) = &options.command;
-    match task::connect_for("backend", &stat.task)? {
+    match task::connect_for("backend", &stat.task, task::Unnamed::Served)? {
         Some(mut client) => {
             let order = task::Order {
                 title: "Backend Statistics",

@@ -263,6 +263,11 @@ impl Instance {
         self.root.join("locks")
     }
 
+    /// `locks/admin.sock`: where the running server serves its own user.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.root.join("locks/admin.sock")
+    }
+
     /// `locks/server.pid`: held locked by the running server.
     pub fn pid_file(&self) -> PathBuf {
         self.root.join("locks/server.pid")

@@ -31,6 +31,10 @@ pub trait Connection: Send + Sync {
     fn certificate(&self) -> Option<Arc<ClientCertificate>> {
         None
     }
+    /// Whether the kernel says that the client is the server's own user, or root.
+    fn is_owner(&self) -> bool {
+        false
+    }
     /// Whether it came by the administration connector.
     fn is_administrative(&self) -> bool {
         false
@@ -80,11 +84,11 @@ pub struct Flight {
     id: MessageId,
     ending: AtomicU8,
     standing: AtomicBool,
+    answered: AtomicBool,
     hook: Mutex<Option<Hook>>,
     keeper: Option<Arc<dyn FlightKeeper>>,
 }
 
-    answered: AtomicBool,
 impl Flight {
     /// A request in flight, whose keeper is told when the operation is over.
     pub fn new(id: MessageId, keeper: Arc<dyn FlightKeeper>) -> Self {
@@ -101,11 +105,11 @@ impl Flight {
             id,
             ending: AtomicU8::new(0),
             standing: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
             hook: Mutex::new(None),
             keeper,
         }
     }
-            answered: AtomicBool::new(false),
 
     /// How it has to end.
     pub fn ending(&self) -> Ending {
@@ -131,10 +135,6 @@ impl Flight {
         self.standing.load(Ordering::Acquire)
     }
 
-    /// Asks it to end; the operation's hook, if any, is called on this thread.
-    pub fn end(&self, how: Ending) {
-        if self.ending.compare_exchange(0, how as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).take();
     /// Marks it as answered, before the answer can reach the client: from now on the client may use its message id for
     /// another request, whatever is still to be done for this one.
     pub(crate) fn answer(&self) {
@@ -146,6 +146,10 @@ impl Flight {
         self.answered.load(Ordering::Acquire)
     }
 
+    /// Asks it to end; the operation's hook, if any, is called on this thread.
+    pub fn end(&self, how: Ending) {
+        if self.ending.compare_exchange(0, how as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(hook) = hook {
                 hook(how);
             }

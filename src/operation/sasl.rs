@@ -1,5 +1,5 @@
-//! SASL binds (RFC 4513 §5.2): EXTERNAL, by the certificate of the TLS handshake (RFC 4422 appendix A), and PLAIN,
-//! under TLS alone (RFC 4616).
+//! SASL binds (RFC 4513 §5.2): EXTERNAL (RFC 4422 appendix A), by the certificate of the TLS handshake, or by the user
+//! that the client is on this machine; and PLAIN, under TLS alone (RFC 4616).
 
 use std::sync::Arc;
 
@@ -22,7 +22,9 @@ pub(super) fn serve(
     wants_identity: bool,
 ) -> Served {
     let config = exchange.directory().config.current();
-    let outcome = if let Some(rules) = config.sasl.external.as_ref().filter(|_| is(mechanism, "EXTERNAL")) {
+    let outcome = if is(mechanism, "EXTERNAL") && exchange.connection().is_owner() {
+        owner(&mut exchange, credentials.unwrap_or_default())
+    } else if let Some(rules) = config.sasl.external.as_ref().filter(|_| is(mechanism, "EXTERNAL")) {
         external(&mut exchange, rules, credentials.unwrap_or_default())
     } else if config.sasl.plain && is(mechanism, "PLAIN") {
         match claim(&mut exchange, credentials) {
@@ -44,6 +46,24 @@ pub(super) fn serve(
 
 fn is(mechanism: &str, name: &str) -> bool {
     mechanism.eq_ignore_ascii_case(name)
+}
+
+/// EXTERNAL over the administration socket: who may read and write the instance's files is its root user.
+fn owner(exchange: &mut Exchange, credentials: &[u8]) -> Result<Arc<Requester>, LdapResult> {
+    let Ok(identity) = std::str::from_utf8(credentials) else {
+        return Err(fail(exchange, "the authorization identity is not UTF-8"));
+    };
+    let config = exchange.directory().config.current();
+    let root = config.root_dns.iter().find(|root| !root.is_disabled);
+    let account = match root {
+        Some(root) => identity::account(exchange.directory(), &root.key)?,
+        None => None,
+    };
+    let Some(account) = account else {
+        return Err(fail(exchange, "no root user is enabled"));
+    };
+    let origin = Origin { method: AuthMethod::Sasl, ..exchange.sight.who.origin() };
+    acting(exchange, &account, origin, identity)
 }
 
 /// EXTERNAL: who the certificate stands for. The credentials, if any, say as whom to act.

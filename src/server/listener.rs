@@ -29,11 +29,11 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests in flight are waited for when the server stops.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// How long a client may refuse its answers where the configuration sets no limit.
-const BLOCKED_WRITE: Duration = Duration::from_secs(120);
+pub(super) const BLOCKED_WRITE: Duration = Duration::from_secs(120);
 /// How long a host name of the configuration may take to resolve.
 const RESOLVE: Duration = Duration::from_secs(2);
 /// A wait before accepting again when the system refuses.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// What all connections of the server share.
 pub(super) struct House {
@@ -172,11 +172,11 @@ pub(super) async fn accept(socket: TcpListener, endpoint: Arc<Endpoint>, closing
 }
 
 /// Counts a connection for as long as it lives, and says why it ended.
-struct Counted<'a> {
-    directory: &'a Directory,
-    metrics: &'a Metrics,
-    number: u64,
-    reason: Reason,
+pub(super) struct Counted<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) metrics: &'a Metrics,
+    pub(super) number: u64,
+    pub(super) reason: Reason,
 }
 
 impl Drop for Counted<'_> {
@@ -226,7 +226,7 @@ async fn serve(
     let start_tls = listener.allow_start_tls && tls.is_some() && !endpoint.implicit_tls;
     drop(listener);
     let is_administrative = endpoint.kind == ListenerKind::Administration;
-    let peer = Peer { address, start_tls, security_strength: 0, is_administrative };
+    let peer = Peer { address, start_tls, security_strength: 0, is_administrative, is_owner: false };
     let requester = directory.anonymous(address.ip(), 0);
     let metrics = Arc::clone(&endpoint.metrics);
     let limits = Limits::default();

@@ -6,6 +6,7 @@ mod health;
 mod http;
 mod lanes;
 mod listener;
+mod local;
 mod ports;
 mod run;
 mod socket;

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::data::{data_options, set_permissions};
 use super::health::Health;
 use super::listener::{DRAIN, House};
+use super::local;
 use super::ports::{Address, Ports};
 use super::table::Table;
 use super::tls::TlsError;
@@ -214,6 +215,7 @@ impl Server {
         let addresses = ports.open_all()?;
         self.house.tasks.spawn(watch_certificates(Arc::downgrade(&ports), self.house.shutdown.clone()));
         self.ports = Some(ports);
+        local::open(&self.house);
         self.house.cn_tasks.start();
         if let Err(error) = self.house.directory.config.mark_started() {
             tracing::warn!(%error, "the configuration that started cannot be kept aside");

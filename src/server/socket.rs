@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use crate::protocol::encode;
@@ -26,6 +26,11 @@ impl Socket for TcpStream {
     fn discard_on_close(&self) {
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
     }
+}
+
+impl Socket for UnixStream {
+    /// The kernel keeps nothing of a socket that is closed.
+    fn discard_on_close(&self) {}
 }
 
 impl Socket for TlsStream<TcpStream> {
@@ -49,7 +54,7 @@ pub(super) async fn part(mut stream: impl Socket) {
 }
 
 /// Turns a client away, with a Notice of Disconnection if it can read one.
-pub(super) async fn turn_away(mut stream: TcpStream, notice: Option<&LdapResult>) {
+pub(super) async fn turn_away(mut stream: impl Socket, notice: Option<&LdapResult>) {
     if let Some(notice) = notice {
         let mut bytes = bytes::BytesMut::new();
         encode::notice_of_disconnection(&mut bytes, notice);

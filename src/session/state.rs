@@ -31,6 +31,8 @@ pub struct Peer {
     pub security_strength: u16,
     /// Whether it came by the administration connector.
     pub is_administrative: bool,
+    /// Whether the kernel says that it is the server's own user, or root.
+    pub is_owner: bool,
 }
 
 /// What the connection's task does after a message.
@@ -70,6 +72,7 @@ struct Shared {
     notice: Mutex<Option<LdapResult>>,
     has_notice: AtomicBool,
     is_administrative: bool,
+    is_owner: bool,
     certificate: OnceLock<Arc<ClientCertificate>>,
     courier: OnceLock<Arc<Courier>>,
 }
@@ -100,6 +103,10 @@ impl Connection for Shared {
 
     fn certificate(&self) -> Option<Arc<ClientCertificate>> {
         self.certificate.get().cloned()
+    }
+
+    fn is_owner(&self) -> bool {
+        self.is_owner
     }
 
     fn is_administrative(&self) -> bool {
@@ -162,6 +169,7 @@ impl Session {
             notice: Mutex::default(),
             has_notice: AtomicBool::new(false),
             is_administrative: peer.is_administrative,
+            is_owner: peer.is_owner,
             certificate: OnceLock::new(),
             courier: OnceLock::new(),
         });

@@ -42,6 +42,7 @@ impl Ran {
 /// A running server.
 pub(crate) struct Server {
     folder: tempfile::TempDir,
+    instance: PathBuf,
     pub(crate) ldap: u16,
     pub(crate) ldaps: u16,
     /// Of the administration connector.
@@ -57,9 +58,20 @@ pub(crate) fn program() -> Command {
 impl Server {
     /// Sets an instance up as the guide does, and starts it through its link.
     pub(crate) fn started(more: &[&str]) -> Self {
+        Self::started_below("", more)
+    }
+
+    /// One whose paths are longer than those of sockets can be.
+    pub(crate) fn deep() -> Self {
+        Self::started_below(&"d".repeat(100), &[])
+    }
+
+    fn started_below(place: &str, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(place)).unwrap();
+        let instance = folder.path().join(place).join("opendj");
         let [ldap, ldaps, admin] = [(); 3].map(|()| free_port());
-        let server = Self { folder, ldap, ldaps, admin };
+        let server = Self { folder, instance, ldap, ldaps, admin };
         let set_up = program()
             .args(["setup", "--no-prompt", "--acceptLicense", "--doNotStart", "--quiet"])
             .args(["--rootUserDN", "cn=Directory Manager", "--rootUserPassword", "password"])
@@ -79,7 +91,7 @@ impl Server {
     }
 
     pub(crate) fn instance(&self) -> PathBuf {
-        self.folder.path().join("opendj")
+        self.instance.clone()
     }
 
     pub(crate) fn bin(&self) -> PathBuf {

@@ -228,11 +228,9 @@ cat $OPENAM/cts-container.ldif | sed -e 's/@SM_CONFIG_ROOT_SUFFIX@/$ROOT_SUFFIX/
         "(&(ds-task-class-name=org.opends.server.tasks.RebuildTask)(ds-task-state=COMPLETED_SUCCESSFULLY))";
     let found = server.look("cn=Scheduled Tasks,cn=Tasks", "one", done, &["dn"]).ok();
     assert_eq!(found.matches("dn: ").count(), 1, "{found}");
-    // While the server runs somebody must ask it.
-    let verify = r#"./verify-index --baseDN "dc=cts,dc=example,dc=com""#;
-    assert!(block(verify).refused(1).contains("--bindPasswordFile"));
-    let asked = format!(r#"{verify} --bindDN "cn=Directory Manager" --bindPassword password"#);
-    assert!(block(&asked).ok().contains("differences=0"));
+    // Without host and password, while the server runs.
+    let said = block(r#"./verify-index --baseDN "dc=cts,dc=example,dc=com""#).ok();
+    assert!(said.contains("differences=0"), "{said}");
 }
 
 #[test]

@@ -22,5 +22,6 @@ mod generated;
 mod guide;
 mod indexes;
 mod logs;
+mod owner;
 mod tasks;
 mod transfer;

@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -104,6 +105,8 @@ pub(super) struct Target {
 
 enum Transport {
     Plain(TcpStream),
+    /// The administration socket of an instance on this machine.
+    Local(UnixStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
@@ -111,6 +114,7 @@ impl Read for Transport {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(buffer),
+            Self::Local(stream) => stream.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
         }
     }
@@ -120,6 +124,7 @@ impl Write for Transport {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.write(buffer),
+            Self::Local(stream) => stream.write(buffer),
             Self::Tls(stream) => stream.write(buffer),
         }
     }
@@ -127,6 +132,7 @@ impl Write for Transport {
     fn flush(&mut self) -> std::io::Result<()> {
         match self {
             Self::Plain(stream) => stream.flush(),
+            Self::Local(stream) => stream.flush(),
             Self::Tls(stream) => stream.flush(),
         }
     }
@@ -188,6 +194,12 @@ impl Client {
             client.is_open = true;
         }
         Ok(client)
+    }
+
+    /// Connects to an administration socket, as the user that this process is.
+    pub(super) fn connect_local(socket: &Path) -> Result<Self, ClientError> {
+        let stream = UnixStream::connect(socket)?;
+        Ok(Self { transport: Transport::Local(stream), input: BytesMut::new(), last: 0, is_open: true })
     }
 
     /// The id of the next request.

@@ -341,6 +341,32 @@ impl AdminOptions {
         Ok(self.connection.open(tool, &wish, &[])?.0)
     }
 
+    /// Whether nothing says who asks: no DN, no password, no certificate, no SASL.
+    pub(in crate::cli) fn names_nobody(&self, tool: &'static str) -> Result<bool, Failure> {
+        let connection = &self.connection;
+        let properties = connection.properties(tool)?;
+        let is_silent = ["bindDN", "bindPassword", "bindPasswordFile", "keyStorePath"]
+            .iter()
+            .all(|name| properties.get(name).is_none());
+        Ok(is_silent
+            && self.admin_uid.is_none()
+            && connection.bind_dn.is_none()
+            && !connection.has_password()
+            && connection.key_store_path.is_none()
+            && connection.sasl_option.is_empty())
+    }
+
+    /// Connects to the administration socket of an instance: the server knows the user by itself.
+    pub(in crate::cli) fn open_socket(&self, socket: &Path) -> Result<Client, Failure> {
+        if self.connection.verbose {
+            eprintln!("connecting to {}", socket.display());
+        }
+        let mut client = Client::connect_local(socket)?;
+        let answer = client.bind_sasl("EXTERNAL", None, &[])?;
+        wanted("The server does not take its own user's word", "", answer)?;
+        Ok(client)
+    }
+
     /// Connects to a server on this machine by one of the addresses it listens on, TLS before none. Without a password
     /// typed, the one in the file counts if it is there; without either there is no connection.
     pub(in crate::cli) fn open_local(

@@ -44,6 +44,23 @@ fn a_bind_names_the_requester() {
 }
 
 #[test]
+fn the_servers_own_user_is_the_root_user_by_external() {
+    let server = Server::new();
+    let external = |client: &Client, identity: Option<&[u8]>| {
+        client.send(|out, id| request::bind_sasl(out, id, "", "EXTERNAL", identity, &[]))
+    };
+    let owner = server.connect_as(true);
+    external(&owner, None).code(ResultCode::SUCCESS);
+    assert_eq!(who(&owner), "dn:cn=Directory Manager,cn=Root DNs,cn=config");
+    external(&owner, Some(format!("dn:{MANAGER}").as_bytes())).code(ResultCode::SUCCESS);
+    // The root user of a new instance lacks proxied-auth.
+    external(&owner, Some(format!("dn:{USER}").as_bytes())).code(ResultCode::INVALID_CREDENTIALS);
+    assert_eq!(who(&owner), "");
+    let other = server.connect();
+    assert_ne!(external(&other, None).result().code, ResultCode::SUCCESS);
+}
+
+#[test]
 fn other_ways_to_bind() {
     let server = Server::new();
     let client = server.connect();

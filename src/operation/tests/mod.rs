@@ -189,12 +189,18 @@ impl Server {
     }
 
     pub(super) fn connect(self: &Arc<Self>) -> Client {
+        self.connect_as(false)
+    }
+
+    /// A client that the kernel says is the server's own user, or not.
+    pub(super) fn connect_as(self: &Arc<Self>, is_owner: bool) -> Client {
         let anonymous = self.directory.anonymous(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let connection = Arc::new(Wire {
             buffer: Mutex::default(),
             who: Mutex::new(anonymous),
             notice: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            is_owner,
             flight: Mutex::default(),
             free: Mutex::default(),
         });
@@ -228,6 +234,8 @@ pub(super) struct Wire {
     pub(super) notice: Mutex<Option<LdapResult>>,
     /// Octets said to wait on top of what does.
     pub(super) waiting: AtomicUsize,
+    /// Whether the client is the server's own user.
+    pub(super) is_owner: bool,
     /// The last request's.
     flight: Mutex<std::sync::Weak<Flight>>,
     /// For each message sent: whether the client may use the request's id again once it has it.
@@ -239,6 +247,9 @@ impl Connection for Wire {
         let flight = self.flight.lock().unwrap().upgrade();
         self.free.lock().unwrap().push(flight.is_none_or(|flight| flight.is_answered()));
         encode(&mut self.buffer.lock().unwrap());
+    }
+    fn is_owner(&self) -> bool {
+        self.is_owner
     }
     fn queued(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)

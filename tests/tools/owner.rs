@@ -1,0 +1,111 @@
+//! Tools that are called without host and password while the server runs: it knows its own user by its administration
+//! socket.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+use crate::fixture::{SUFFIX, Server};
+
+/// A user that is neither root nor whoever runs the tests.
+const NOBODY: u32 = 65534;
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_servers_own_user_needs_no_password() {
+    let server = Server::started(&[]);
+    let socket = server.instance().join("locks/admin.sock");
+    assert_eq!(mode(&socket), 0o600);
+
+    let verified = server.run("verify-index", &["--baseDN", SUFFIX]).ok();
+    assert!(verified.contains("differences=0"), "{verified}");
+    let counted = server.run("verify-index", &["--baseDN", SUFFIX, "--countErrors"]).ok();
+    assert_eq!(counted, "differences=0\n");
+    server.run("backup", &["-n", "userRoot", "-d", "bak/bare", "-I", "one"]).ok();
+    let listed = server.run("restore", &["-d", "bak/bare", "--listBackups"]).ok();
+    assert!(listed.contains("one"), "{listed}");
+    let ldif = server.instance().join("bin/bare.ldif");
+    server.run("export-ldif", &["-n", "userRoot", "-l", "bare.ldif"]).ok();
+    assert!(std::fs::read_to_string(&ldif).unwrap().contains(&format!("dn: {SUFFIX}\n")));
+    let told = server.run("status", &["--script-friendly"]).ok();
+    assert!(told.contains("Server Details\tVersion\t"), "{told}");
+    let tasks = server.run("manage-tasks", &["--summary"]).ok();
+    assert!(tasks.contains("Backup") && tasks.contains("Completed successfully"), "{tasks}");
+    let later = ["--recurringTask", "15 * * * *"];
+    let said = server.run("backup", &[&["-n", "userRoot"], &later[..]].concat()).ok();
+    assert!(said.contains("scheduled successfully"), "{said}");
+
+    // What takes the place of the data is done by nobody unnamed.
+    let import = ["--ldifFile", "bare.ldif", "--backendID", "userRoot"];
+    for (tool, options) in [
+        ("rebuild-index", &["--baseDN", SUFFIX, "--rebuildAll"][..]),
+        ("restore", &["-d", "bak/bare"][..]),
+        ("import-ldif", &import[..]),
+    ] {
+        let refused = server.run(tool, options).refused(1);
+        assert!(refused.contains("stop it first (stop-ds)"), "{refused}");
+        assert!(refused.contains(&format!("{tool} --bindDN")), "{refused}");
+    }
+
+    // Who says who asks is taken at the word.
+    let wrong = ["-D", "cn=Directory Manager", "-w", "wrong"];
+    server.run("verify-index", &[&wrong[..], &["--baseDN", SUFFIX]].concat()).refused(49);
+
+    // The socket goes with the server; one that a crash left is replaced.
+    server.run("stop-ds", &[]).ok();
+    assert!(!socket.exists());
+    drop(UnixListener::bind(&socket).unwrap());
+    server.run("start-ds", &[]).ok();
+    server.run("verify-index", &["--baseDN", SUFFIX]).ok();
+}
+
+#[test]
+fn another_user_is_nobody() {
+    let server = Server::started(&[]);
+    let (instance, socket) = (server.instance(), server.instance().join("locks/admin.sock"));
+    // Who is not root cannot be somebody else.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Whatever the modes of the files let through.
+    let folder = instance.parent().unwrap();
+    for place in [folder, &instance, &instance.join("locks"), &instance.join("config")] {
+        std::fs::set_permissions(place, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    for file in ["config/config.ldif", "locks/server.pid", "locks/server.ready"] {
+        std::fs::set_permissions(instance.join(file), PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    // The program where this user can execute it.
+    let program = folder.join("verify-index");
+    std::fs::copy(env!("CARGO_BIN_EXE_ctsd"), &program).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let asked = || {
+        let mut command = std::process::Command::new(&program);
+        command.args(["--baseDN", SUFFIX, "--instance"]).arg(&instance).uid(NOBODY).current_dir("/");
+        let ran = command.env("HOME", "/").output().unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    let refused = asked();
+    assert!(refused.contains("Permission denied") && refused.contains("--bindPasswordFile"), "{refused}");
+    std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o666)).unwrap();
+    let refused = asked();
+    assert!(refused.contains("only the user that the server runs as, and root"), "{refused}");
+    assert!(UnixStream::connect(&socket).is_ok());
+}
+
+#[test]
+fn a_server_whose_path_is_too_long_for_a_socket_serves_all_the_same() {
+    let server = Server::deep();
+    assert!(!server.instance().join("locks/admin.sock").exists());
+    let errors = std::fs::read_to_string(server.instance().join("logs/errors")).unwrap();
+    assert!(errors.contains("there is no administration socket"), "{errors}");
+    let refused = server.run("verify-index", &["--baseDN", SUFFIX]).refused(1);
+    assert!(refused.contains("--bindPasswordFile"), "{refused}");
+    let own = ["-D", "cn=Directory Manager", "-w", "password"];
+    server.run("verify-index", &[&own[..], &["--baseDN", SUFFIX]].concat()).ok();
+}
