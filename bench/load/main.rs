@@ -72,7 +72,14 @@ fn run(options: &Options, all: &mut Vec<Figures>) -> Result<(), Box<dyn Error>> 
     );
     println!("{}", record::head());
     let verify = options.verify.then_some(&Phase::Verify);
-    for phase in options.phase.iter().chain(verify) {
+    for (number, phase) in options.phase.iter().chain(verify).enumerate() {
+        if let Some(command) = &options.between {
+            let mut shell = std::process::Command::new("sh");
+            let status = shell.arg("-c").arg(command).env("PHASE", number.to_string()).status()?;
+            if !status.success() {
+                return Err(format!("before phase {number}: {command}: {status}").into());
+            }
+        }
         match engine.run(*phase, options, &mut workload) {
             Ok(figures) => {
                 print!("{}", figures.table());

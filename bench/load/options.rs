@@ -83,6 +83,9 @@ pub(crate) struct Options {
     /// Seconds of a phase that are not measured, at its start.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) warmup: f64,
+    /// A command that the shell runs before each phase, with the phase's number, from 0, in $PHASE.
+    #[arg(long)]
+    pub(crate) between: Option<String>,
     /// Open loop: operations started a second, whether or not earlier ones were answered. Latency counts from
     /// when an operation was due.
     #[arg(long)]
