@@ -5,6 +5,7 @@ use super::area::Area;
 use super::attribute_set::{AttributeRef, AttributeSet};
 use super::bind_rule::{BindRule, Subject};
 use super::right::{AciError, Right, Rights};
+use super::value_filters::{Change, ValueFilters};
 use crate::entry::{CompiledFilter, StoredEntry, Tri};
 use crate::protocol::filter_text;
 use crate::schema::{NormalizedDn, Schema};
@@ -20,6 +21,7 @@ pub(super) struct Aci {
     pub(super) area: Area,
     filter: Option<CompiledFilter>,
     attributes: Option<AttributeSet>,
+    values: Option<ValueFilters>,
     controls: Option<OidSet>,
     extended: Option<OidSet>,
     pub(super) permissions: Vec<Permission>,
@@ -40,6 +42,8 @@ pub(super) struct Permission {
 pub(super) enum Matter<'a> {
     /// A right on an attribute.
     Attribute(Right, AttributeRef),
+    /// A right to do this with a value of an attribute.
+    Value(Right, AttributeRef, Change, &'a [u8]),
     /// A right on the entry as a whole.
     Entry(Right),
     /// The use of a control.
@@ -51,7 +55,7 @@ pub(super) enum Matter<'a> {
 impl Matter<'_> {
     pub(super) const fn right(self) -> Right {
         match self {
-            Self::Attribute(right, _) | Self::Entry(right) => right,
+            Self::Attribute(right, _) | Self::Entry(right) | Self::Value(right, ..) => right,
             Self::Control(_) | Self::Extended(_) => Right::Read,
         }
     }
@@ -110,6 +114,7 @@ impl Aci {
             area: Area::compile(parsed.target, parsed.scope, holder, schema)?,
             filter,
             attributes,
+            values: parsed.values.map(|clause| ValueFilters::compile(clause, schema)).transpose()?,
             controls: parsed.control.map(OidSet::compile).transpose()?,
             extended: parsed.extended.map(OidSet::compile).transpose()?,
             permissions: parsed.permissions.iter().map(permission).collect::<Result<_, AciError>>()?,
@@ -131,9 +136,24 @@ impl Aci {
         self.extended.is_some()
     }
 
+    /// What it says of values.
+    pub(super) fn value_filters(&self) -> Option<&ValueFilters> {
+        self.values.as_ref()
+    }
+
     /// Whether it looks at the content of entries.
-    pub(super) fn has_filter(&self) -> bool {
-        self.filter.is_some()
+    pub(super) fn looks_at_content(&self) -> bool {
+        self.filter.is_some() || self.values.is_some()
+    }
+
+    /// Whether the answer hangs on values that the matter does not tell.
+    pub(super) fn needs_values(&self, matter: Matter<'_>) -> bool {
+        match (matter, &self.values) {
+            (Matter::Attribute(Right::Write | Right::SelfWrite, attribute), Some(values)) => {
+                values.rule(attribute)
+            }
+            _ => false,
+        }
     }
 
     /// Whether rights on entries as a whole come with it: it names no attributes at all, or all of them, and is not
@@ -144,10 +164,17 @@ impl Aci {
             && self.attributes.as_ref().is_none_or(AttributeSet::stands_for_entry)
     }
 
-    /// Whether it is about the matter, wherever the entry is.
-    pub(super) fn is_about(&self, matter: Matter<'_>) -> bool {
+    /// Whether it is about the matter, wherever the entry is. Where that hangs on values that are not told, it allows none
+    /// of them and denies them all.
+    pub(super) fn is_about(&self, matter: Matter<'_>, allows: bool) -> bool {
+        let has = |attribute| self.attributes.as_ref().is_some_and(|set| set.has(attribute));
         match matter {
-            Matter::Attribute(_, attribute) => self.attributes.as_ref().is_some_and(|set| set.has(attribute)),
+            Matter::Attribute(..) if self.needs_values(matter) => !allows,
+            Matter::Attribute(_, attribute) => has(attribute),
+            Matter::Value(_, attribute, change, value) => {
+                let told = self.values.as_ref().and_then(|values| values.take(change, attribute, value));
+                told.unwrap_or_else(|| has(attribute))
+            }
             Matter::Entry(_) => self.is_about_entries(),
             Matter::Control(oid) => self.controls.as_ref().is_some_and(|set| set.has(oid)),
             Matter::Extended(oid) => self.extended.as_ref().is_some_and(|set| set.has(oid)),
@@ -155,24 +182,34 @@ impl Aci {
     }
 
     /// Whether the entry is one it is about; undefined if that takes content that is not known.
-    pub(super) fn targets(&self, key: &NormalizedDn, entry: Option<&StoredEntry>) -> Tri {
+    pub(super) fn targets(&self, matter: Matter<'_>, key: &NormalizedDn, entry: Option<&StoredEntry>) -> Tri {
         if !self.holder.covers(key) || !self.area.has(key) {
             return Tri::False;
         }
-        match (&self.filter, entry) {
+        let filtered = match (&self.filter, entry) {
             (None, _) => Tri::True,
             (Some(_), None) => Tri::Undefined,
             (Some(filter), Some(entry)) => match filter.evaluate(entry) {
                 Tri::True => Tri::True,
                 _ => Tri::False,
             },
+        };
+        let change = match matter {
+            Matter::Entry(Right::Add) => Change::Add,
+            Matter::Entry(Right::Delete) => Change::Delete,
+            _ => return filtered,
+        };
+        match self.values.as_ref().map_or(Tri::True, |values| values.take_entry(change, entry)) {
+            Tri::False => Tri::False,
+            Tri::Undefined if filtered == Tri::True => Tri::Undefined,
+            _ => filtered,
         }
     }
 
     /// Whether a permission of this ACI holds for the entry and the subject: to allow it must surely hold, to deny it
     /// must not surely fail.
-    pub(super) fn applies(&self, permission: &Permission, key: &NormalizedDn, subject: &Subject<'_>) -> bool {
-        let targets = self.targets(key, subject.entry);
+    pub(super) fn applies(&self, permission: &Permission, matter: Matter<'_>, subject: &Subject<'_>) -> bool {
+        let targets = self.targets(matter, subject.key, subject.entry);
         if targets == Tri::False {
             return false;
         }

@@ -47,6 +47,7 @@ pub(super) struct AciText<'a> {
     pub(super) scope: Option<Clause<'a>>,
     pub(super) attributes: Option<Clause<'a>>,
     pub(super) filter: Option<Clause<'a>>,
+    pub(super) values: Option<Clause<'a>>,
     pub(super) control: Option<Clause<'a>>,
     pub(super) extended: Option<Clause<'a>>,
     pub(super) permissions: Vec<PermissionText<'a>>,
@@ -206,11 +207,11 @@ impl<'a> Parser<'a> {
             "targetfilter" => &mut aci.filter,
             "targetcontrol" => &mut aci.control,
             "extop" => &mut aci.extended,
-            "targattrfilters" => return self.error("`targattrfilters` is not supported"),
+            "targattrfilters" => &mut aci.values,
             "" => return self.expected("a target keyword or `version`"),
             _ => {
                 return self.error(format!(
-                    "expected target, targetscope, targetattr, targetfilter, targetcontrol, extop or version, found `{word}`"
+                    "expected target, targetscope, targetattr, targetfilter, targattrfilters, targetcontrol, extop or version, found `{word}`"
                 ));
             }
         };
@@ -316,7 +317,10 @@ impl<'a> Parser<'a> {
                      use `ip`",
                 );
             }
-            "roledn" => return self.error("the bind rule `roledn` is not supported: there are no roles"),
+            "roledn" => {
+                return self
+                    .error("the bind rule `roledn` is not supported: there are no roles; use `groupdn`");
+            }
             _ => {
                 return self.expected(
                     "a bind rule: userdn, groupdn, userattr, ip, authmethod, ssf, timeofday or dayofweek",
@@ -427,7 +431,7 @@ mod tests {
             ("(targetattr=*)", 12, "double quotes"),
             ("(targetattr=\"*", 14, "closing double quote"),
             ("(targetattrs=\"*\")", 1, "found `targetattrs`"),
-            ("(targattrfilters=\"add=x\")", 1, "not supported"),
+            ("(targattrfilters=\"add=x\")(targattrfilters=\"\")", 26, "twice"),
             ("(targetattr=\"a\")(targetattr=\"b\")", 17, "twice"),
             ("(version 2.0;)", 9, "3.0"),
             ("(version 3.0; acl \"x\";)", 22, "`allow` or `deny`"),

@@ -11,6 +11,7 @@ use super::area::{DnPattern, parse_dn, strip_scheme};
 use super::network::Network;
 use super::requester::{AuthMethod, Requester};
 use super::right::AciError;
+use super::user_attr::UserAttr;
 use crate::backend::StoreError;
 use crate::clock::Clock;
 use crate::entry::{CompiledFilter, StoredEntry, Tri};
@@ -48,7 +49,10 @@ impl Relation {
 pub(super) struct Subject<'a> {
     pub(super) who: &'a Requester,
     pub(super) relation: Relation,
+    pub(super) key: &'a NormalizedDn,
     pub(super) entry: Option<&'a StoredEntry>,
+    /// The entry is about to be added, by the requester.
+    pub(super) is_new: bool,
     pub(super) lookup: Option<&'a Lookup>,
     pub(super) schema: &'a Schema,
     pub(super) clock: &'a dyn Clock,
@@ -96,8 +100,7 @@ pub(super) enum BindRule {
     UserLike(DnPattern),
     UserAmong(Box<Population>),
     Group(NormalizedDn),
-    /// The requester's DN is a value of this attribute of the entry (canonical name).
-    Value(String),
+    Attribute(Box<UserAttr>),
     Address(Vec<Network>),
     Method(AuthMethod),
     Strength(Comparison, u16),
@@ -162,7 +165,7 @@ impl BindRule {
                 };
                 Ok(Self::Or(value.parts().map(group).collect::<Result<_, _>>()?))
             }
-            Keyword::UserAttr => Self::value(value, schema),
+            Keyword::UserAttr => Ok(Self::Attribute(Box::new(UserAttr::compile(value, schema)?))),
             Keyword::Ip => Ok(Self::Address(Network::parse_list(value)?)),
             Keyword::AuthMethod => match value.text.trim().to_ascii_lowercase().as_str() {
                 "none" => Ok(Self::Anyone),
@@ -210,18 +213,6 @@ impl BindRule {
         Ok(Self::Days(days))
     }
 
-    fn value(value: Quoted<'_>, schema: &Schema) -> Result<Self, AciError> {
-        let refuse = || Err(value.error("only the form `attribute#USERDN` of userattr is supported"));
-        let Some((name, kind)) = value.text.split_once('#') else { return refuse() };
-        if !kind.trim().eq_ignore_ascii_case("USERDN") || name.contains(['[', '.']) {
-            return refuse();
-        }
-        match schema.attribute(name.trim()) {
-            Some(found) => Ok(Self::Value(found.name().to_owned())),
-            None => Err(value.error(format!("the schema has no attribute type `{}`", name.trim()))),
-        }
-    }
-
     /// The answer for this subject.
     pub(super) fn is_met(&self, subject: &Subject<'_>) -> Tri {
         let who = subject.who;
@@ -261,14 +252,7 @@ impl BindRule {
             Self::UserLike(pattern) => tri(!who.is_anonymous() && pattern.has(&who.key, Scope::Base)),
             Self::UserAmong(population) => population.has(subject),
             Self::Group(group) => is_member(group, subject),
-            Self::Value(attribute) => {
-                subject.varies.set(true);
-                if who.is_anonymous() {
-                    return Tri::False;
-                }
-                let Some(entry) = subject.entry else { return Tri::Undefined };
-                tri(has_dn(entry, attribute, &who.key, subject.schema))
-            }
+            Self::Attribute(rule) => rule.is_met(subject),
             Self::Address(networks) => tri(networks.iter().any(|network| network.has(who.address))),
             Self::Method(method) => tri(who.method == *method),
             Self::Strength(comparison, bits) => tri(comparison.holds(who.security_strength, *bits)),
@@ -300,14 +284,14 @@ impl Population {
         Self::of(&parsed, schema).map_err(|reason| url.error(format!("not a DN: {reason}")))
     }
 
-    fn of(url: &LdapUrl, schema: &Schema) -> Result<Self, &'static str> {
+    pub(super) fn of(url: &LdapUrl, schema: &Schema) -> Result<Self, &'static str> {
         let base = NormalizedDn::parse(&url.dn, schema).map_err(|error| error.reason)?;
         let filter = url.filter.as_ref().map(|filter| CompiledFilter::compile(filter, schema));
         Ok(Self { base, scope: url.scope.unwrap_or(Scope::Base), filter })
     }
 
     /// Whether the requester is among them.
-    fn has(&self, subject: &Subject<'_>) -> Tri {
+    pub(super) fn has(&self, subject: &Subject<'_>) -> Tri {
         let who = subject.who;
         if who.is_anonymous() || !self.base.covers(&who.key) {
             return Tri::False;
@@ -336,7 +320,7 @@ const fn tri(answer: bool) -> Tri {
 
 /// Whether the requester is a member of the group: a value of `member` or `uniqueMember`, or among the entries of a
 /// `memberURL`. Groups within groups do not count.
-fn is_member(group: &NormalizedDn, subject: &Subject<'_>) -> Tri {
+pub(super) fn is_member(group: &NormalizedDn, subject: &Subject<'_>) -> Tri {
     let key = &subject.who.key;
     if subject.who.is_anonymous() {
         return Tri::False;
@@ -367,7 +351,7 @@ fn is_member(group: &NormalizedDn, subject: &Subject<'_>) -> Tri {
     answer
 }
 
-fn has_dn(entry: &StoredEntry, attribute: &str, key: &NormalizedDn, schema: &Schema) -> bool {
+pub(super) fn has_dn(entry: &StoredEntry, attribute: &str, key: &NormalizedDn, schema: &Schema) -> bool {
     super::values(entry, attribute).into_iter().flatten().any(|value| is_dn(value, key, schema))
 }
 

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use super::aci::{Aci, Matter, Permission};
 use super::attribute_set::AttributeRef;
+use super::bind_rule::is_dn;
 use super::privilege::Privilege;
 use super::requester::{AuthMethod, Requester};
 use super::right::Right;
 use super::set::{AccessSet, ancestors};
+use super::value_filters::Change;
 use crate::entry::{StoredEntry, Tri};
+use crate::protocol::message::ModifyOperation;
 use crate::schema::NormalizedDn;
 
 /// ACIs that are told of as near misses, at the most.
@@ -21,6 +24,8 @@ pub enum Asked<'a> {
     Entry(Right),
     /// A right on an attribute.
     Attribute(Right, &'a str),
+    /// Adding or deleting this value of an attribute.
+    Value(Change, &'a str, &'a [u8]),
     /// The use of a control.
     Control(&'a str),
     /// The use of an extended operation.
@@ -42,6 +47,8 @@ pub enum Reason {
     NotForRequester,
     /// It would be allowed, but no user attribute of the entry may be read, so the entry is hidden.
     Hidden,
+    /// Some values may be written and others not, as this ACI says.
+    ByValue(String),
     /// `objectClass` may be read wherever the entry is visible.
     ObjectClass,
 }
@@ -89,25 +96,40 @@ impl AccessSet {
             (Asked::Extended(oid), _) => self.may_extended(who, oid),
             (Asked::Entry(right), _) => self.may_entry(who, right, entry, key),
             (Asked::Attribute(right, name), Some(entry)) => self.may(who, right, entry, key, name),
-            (Asked::Attribute(..), None) => false,
+            (Asked::Value(change, name, value), Some(entry)) => {
+                let operation = match change {
+                    Change::Add => ModifyOperation::Add,
+                    Change::Delete => ModifyOperation::Delete,
+                };
+                self.may_modify(who, entry, key, operation, name, [value])
+            }
+            (Asked::Attribute(..) | Asked::Value(..), None) => false,
         };
         let question = self.question(who, key, entry);
+        let is_own = match asked {
+            Asked::Value(_, _, value) => !who.is_anonymous() && is_dn(value, &who.key, &self.schema),
+            _ => false,
+        };
         let (mut allowing, mut denying, mut near) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut allowing_some, mut denying_some) = (Vec::new(), Vec::new());
         let mut is_about = false;
         let acis: Vec<&Arc<Aci>> =
             ancestors(key).filter_map(|above| self.held.get(above)).flatten().collect();
         for aci in acis {
-            let targets = aci.targets(key, entry);
+            let targets = aci.targets(matter, key, entry);
+            let needs_values = aci.needs_values(matter);
             for permission in &aci.permissions {
                 let met = permission.rule.is_met(&question.subject());
                 let mut obstacles = Vec::new();
                 if targets == Tri::False || (permission.allows && targets == Tri::Undefined) {
                     obstacles.push(Obstacle::Target);
                 }
-                if !aci.is_about(matter) {
+                if !aci.is_about(matter, permission.allows) && !needs_values {
                     obstacles.push(Obstacle::Matter);
                 }
-                if !permission.rights.has(matter.right()) {
+                let rights = permission.rights;
+                let has = rights.has(matter.right()) || (is_own && rights.has(Right::SelfWrite));
+                if !has {
                     obstacles.push(Obstacle::Right);
                 }
                 is_about |= permission.allows && obstacles.is_empty();
@@ -115,6 +137,8 @@ impl AccessSet {
                     obstacles.push(Obstacle::Rule(permission));
                 }
                 match (obstacles.as_slice(), permission.allows) {
+                    ([], true) if needs_values => allowing_some.push(aci),
+                    ([], false) if needs_values => denying_some.push(aci),
                     ([], true) => allowing.push(aci),
                     ([], false) => denying.push(aci),
                     ([one], true) => near.push(self.missed(aci, one, &what)),
@@ -127,6 +151,10 @@ impl AccessSet {
         let name = |aci: Option<&&Arc<Aci>>| aci.map(|aci| aci.name.clone()).unwrap_or_default();
         let reason = if !denying.is_empty() {
             Reason::Denied(name(denying.first()))
+        } else if let Some(aci) = denying_some.first().filter(|_| !allowing.is_empty()) {
+            Reason::ByValue(aci.name.clone())
+        } else if let Some(aci) = allowing_some.first().filter(|_| !granted) {
+            Reason::ByValue(aci.name.clone())
         } else if is_hidden && !allowing.is_empty() {
             Reason::Hidden
         } else if !allowing.is_empty() {
@@ -141,6 +169,11 @@ impl AccessSet {
         let mut lines: Vec<String> = Vec::new();
         lines.extend(denying.iter().map(|aci| format!("{} denies {what}; a denial wins", self.called(aci))));
         lines.extend(allowing.iter().map(|aci| format!("{} allows {what}", self.called(aci))));
+        let some = [(&denying_some, "denies"), (&allowing_some, "allows")];
+        for (aci, verb) in some.iter().flat_map(|(acis, verb)| acis.iter().map(move |aci| (aci, verb))) {
+            let filters = aci.value_filters().map(|filters| &*filters.text).unwrap_or_default();
+            lines.push(format!("{} {verb} {what}, of some values: {filters}", self.called(aci)));
+        }
         match &reason {
             Reason::Hidden => lines.push(
                 "but no user attribute of the entry may be read, so the entry is hidden from the requester"
@@ -171,6 +204,16 @@ impl AccessSet {
                 let attribute = AttributeRef::of(name, &self.schema);
                 (Matter::Attribute(right, attribute), format!("{} of attribute {name}", right.name()))
             }
+            Asked::Value(change, name, value) => {
+                let attribute = AttributeRef::of(name, &self.schema);
+                let verb = match change {
+                    Change::Add => "adding",
+                    Change::Delete => "deleting",
+                };
+                let told: String = String::from_utf8_lossy(value).chars().take(64).collect();
+                let what = format!("{verb} the value \"{told}\" of attribute {name}");
+                (Matter::Value(Right::Write, attribute, change, value), what)
+            }
             Asked::Control(oid) => (Matter::Control(oid), format!("the control {oid}")),
             Asked::Extended(oid) => (Matter::Extended(oid), format!("the extended operation {oid}")),
         }
@@ -192,9 +235,13 @@ impl AccessSet {
         match obstacle {
             Obstacle::Target => {
                 format!(
-                    "{called} would allow {what}, but the entry is not one it is about (target, targetscope, targetfilter)"
+                    "{called} would allow {what}, but the entry is not one it is about (target, targetscope, targetfilter, \
+                     targattrfilters)"
                 )
             }
+            Obstacle::Matter if aci.value_filters().is_some() && what.contains(" the value ") => format!(
+                "{called} is for the requester, but its targattrfilters or targetattr do not take {what}"
+            ),
             Obstacle::Matter if aci.attributes().is_none() => format!(
                 "{called} is for the requester, but it names no attributes (targetattr): it is about entries as a whole, \
                  controls or extended operations alone"

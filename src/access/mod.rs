@@ -4,7 +4,8 @@
 //! matched or returned only to who may read a user attribute of it.
 //!
 //! The way of an ACI: `aci_text` takes it apart, `aci` looks it up in the schema (with `area`: which entries,
-//! `attribute_set`: which attributes, `bind_rule`: for whom), `control` keeps all of them, `set` answers
+//! `attribute_set` and `value_filters`: which attributes and values of them, `bind_rule` and
+//! `user_attr`: for whom), `control` keeps all of them, `set` answers
 //! questions, with a `profile` worked out once for each requester and place of the tree.
 //!
 //! What may enter: decisions about who may do what, and what they are made of. No results, no messages.
@@ -14,6 +15,7 @@ mod aci_text;
 mod area;
 mod attribute_set;
 mod bind_rule;
+mod change;
 mod control;
 mod explain;
 mod globals;
@@ -23,6 +25,8 @@ mod profile;
 mod requester;
 mod right;
 mod set;
+mod user_attr;
+mod value_filters;
 
 pub use bind_rule::Lookup;
 pub use control::{AccessControl, check_aci};
@@ -33,6 +37,7 @@ pub use privilege::{Privilege, Privileges};
 pub use requester::{AuthMethod, Limits, Origin, Requester};
 pub use right::{AciError, Right, Rights};
 pub use set::{AccessSet, FilterAttributes, Readable};
+pub use value_filters::Change;
 
 use crate::entry::StoredEntry;
 use crate::protocol::list::Values;

@@ -21,6 +21,8 @@ pub(super) struct Profile {
     rights: [Permissions; Right::EACH.len()],
     controls: Permissions,
     extended: Permissions,
+    /// Whether changes of attributes have to be decided value by value.
+    looks_at_values: bool,
 }
 
 /// Permissions with one right, those that deny first; so the first that applies decides.
@@ -49,6 +51,8 @@ pub(super) struct Question<'a> {
     pub(super) who: &'a Requester,
     pub(super) key: &'a NormalizedDn,
     pub(super) entry: Option<&'a StoredEntry>,
+    /// The entry is about to be added, by the requester.
+    pub(super) is_new: bool,
     pub(super) lookup: Option<&'a Lookup>,
     pub(super) schema: &'a Schema,
     pub(super) clock: &'a dyn Clock,
@@ -59,7 +63,9 @@ impl<'a> Question<'a> {
         Subject {
             who: self.who,
             relation: Relation::of(self.who, self.key),
+            key: self.key,
             entry: self.entry,
+            is_new: self.is_new,
             lookup: self.lookup,
             schema: self.schema,
             clock: self.clock,
@@ -74,11 +80,11 @@ impl Listed {
     }
 
     fn decides(&self, matter: Matter<'_>, question: &Question<'_>) -> bool {
-        self.aci.is_about(matter)
+        self.aci.is_about(matter, self.allows)
             && (self.is_sure
-                || self.permission().is_some_and(|permission| {
-                    self.aci.applies(permission, question.key, &question.subject())
-                }))
+                || self
+                    .permission()
+                    .is_some_and(|permission| self.aci.applies(permission, matter, &question.subject())))
     }
 }
 
@@ -113,6 +119,7 @@ impl Profile {
             rights: Default::default(),
             controls: Permissions::default(),
             extended: Permissions::default(),
+            looks_at_values: false,
         };
         for aci in acis {
             let holds = aci.area.holds(place);
@@ -127,7 +134,7 @@ impl Profile {
                 if fails && !varies {
                     continue;
                 }
-                let is_sure = holds == Holds::All && !varies && !aci.has_filter();
+                let is_sure = holds == Holds::All && !varies && !aci.looks_at_content();
                 let listed =
                     || Listed { aci: Arc::clone(aci), permission: at, allows: permission.allows, is_sure };
                 profile.list(aci, permission, listed);
@@ -136,6 +143,13 @@ impl Profile {
         profile.rights.iter_mut().for_each(Permissions::summarise);
         profile.controls.summarise();
         profile.extended.summarise();
+        let has = |right, test: fn(&Listed) -> bool| {
+            profile.permissions(right).is_some_and(|permissions| permissions.list.iter().any(test))
+        };
+        let by_value = |listed: &Listed| listed.aci.value_filters().is_some();
+        profile.looks_at_values = has(Right::Write, by_value)
+            || has(Right::SelfWrite, by_value)
+            || has(Right::SelfWrite, |listed| !listed.allows);
         profile
     }
 
@@ -170,11 +184,19 @@ impl Profile {
     /// What the ACIs say: granted, refused, or nothing.
     pub(super) fn decide(&self, matter: Matter<'_>, question: &Question<'_>) -> Option<bool> {
         let permissions = match matter {
-            Matter::Attribute(right, _) | Matter::Entry(right) => self.permissions(right)?,
+            Matter::Attribute(right, _) | Matter::Entry(right) | Matter::Value(right, ..) => {
+                self.permissions(right)?
+            }
             Matter::Control(_) => &self.controls,
             Matter::Extended(_) => &self.extended,
         };
         permissions.decide(matter, question)
+    }
+
+    /// Whether changes of attributes have to be decided value by value: there are `targattrfilters`, or somebody must not
+    /// write their own DN.
+    pub(super) fn looks_at_values(&self) -> bool {
+        self.looks_at_values
     }
 
     /// Whether the right is granted on every user attribute of every entry here.

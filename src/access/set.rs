@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::aci::{Aci, Matter};
 use super::area::Place;
 use super::attribute_set::{AttributeRef, AttributeSet};
-use super::bind_rule::{Lookup, Relation, is_dn};
+use super::bind_rule::{Lookup, Relation};
 use super::privilege::Privilege;
 use super::profile::{Profile, Question};
 use super::requester::Requester;
@@ -61,6 +61,11 @@ impl FilterAttributes {
         found.gather(filter, schema);
         found.has_operational = found.asked.iter().any(|attribute| attribute.is_operational);
         found
+    }
+
+    /// Whether nothing but this attribute is asked about.
+    pub(super) fn asks_alone(&self, id: TypeId) -> bool {
+        !self.asks_all && self.asked.iter().all(|attribute| attribute.id == Some(id))
     }
 
     /// Recursion goes as deep as the filter, which the decoder bounds.
@@ -202,7 +207,7 @@ impl AccessSet {
         entry: Option<&'a StoredEntry>,
     ) -> Question<'a> {
         let (lookup, schema, clock) = (self.lookup.as_ref(), &self.schema, &*self.clock);
-        Question { who, key, entry, lookup, schema, clock }
+        Question { who, key, entry, is_new: false, lookup, schema, clock }
     }
 
     /// Whether somebody with `monitor-read` looks at `cn=monitor`, where there is nothing but to read.
@@ -212,7 +217,7 @@ impl AccessSet {
     }
 
     /// What the ACIs come to; none for who bypasses access control, or needs no grant here.
-    fn profile(&self, who: &Requester, key: &NormalizedDn) -> Option<Arc<Profile>> {
+    pub(super) fn profile(&self, who: &Requester, key: &NormalizedDn) -> Option<Arc<Profile>> {
         if who.privileges.has(Privilege::BypassAcl) || self.is_monitoring(who, key) {
             return None;
         }
@@ -343,28 +348,6 @@ impl AccessSet {
             && (!right.looks() || self.is_visible(&profile, &question))
     }
 
-    /// Whether a modification of the attribute by these values is allowed: the right to write; or, if all values are the
-    /// requester's own DN and are added or deleted one by one (pass no values otherwise), the right `selfwrite`.
-    /// Writing `aci` takes the privilege `modify-acl` besides, and `ds-privilege-name` takes `privilege-change`: see
-    /// [`Self::privilege_for`].
-    pub fn may_values<'v>(
-        &self,
-        who: &Requester,
-        entry: &StoredEntry,
-        key: &NormalizedDn,
-        attribute: &str,
-        values: impl IntoIterator<Item = &'v [u8]>,
-    ) -> bool {
-        if self.may(who, Right::Write, entry, key, attribute) {
-            return true;
-        }
-        let mut values = values.into_iter().peekable();
-        values.peek().is_some()
-            && !who.is_anonymous()
-            && self.may(who, Right::SelfWrite, entry, key, attribute)
-            && values.all(|value| is_dn(value, &who.key, &self.schema))
-    }
-
     /// The privilege that adding, changing or deleting the attribute takes besides the ACIs, if any.
     pub fn privilege_for(attribute: &str) -> Option<Privilege> {
         let name = attribute.split(';').next().unwrap_or_default();
@@ -383,7 +366,8 @@ impl AccessSet {
     }
 
     /// Whether the requester has the right on the entry as a whole (add, delete, import, export, proxy). Without the
-    /// entry's content (one about to be added, say) an ACI with `targetfilter` allows nothing and denies all it can.
+    /// entry's content (one about to be added, say) an ACI with `targetfilter` or `targattrfilters` allows nothing and denies
+    /// all it can.
     pub fn may_entry(
         &self,
         who: &Requester,
@@ -392,6 +376,13 @@ impl AccessSet {
         key: &NormalizedDn,
     ) -> bool {
         self.decide(who, Matter::Entry(right), &self.question(who, key, entry))
+    }
+
+    /// Whether the requester may add the entry: as [`Self::may_entry`] of its content, but that the entry cannot itself say
+    /// (`userattr`) who may add it.
+    pub fn may_add(&self, who: &Requester, entry: &StoredEntry, key: &NormalizedDn) -> bool {
+        let question = Question { is_new: true, ..self.question(who, key, Some(entry)) };
+        self.decide(who, Matter::Entry(Right::Add), &question)
     }
 
     /// Whether the requester may act as the entry (proxied authorization): privilege and right.

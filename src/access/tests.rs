@@ -1,6 +1,7 @@
 //! Truth tables of access control as a whole.
 
 mod truth;
+mod values;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::fixture::{CTS, Fixture, OTHER, SUFFIX};
 use super::*;
 use crate::backend::{Committed, StoreError};
+use crate::protocol::message::ModifyOperation;
 use crate::schema::NormalizedDn;
 
 const GUIDE: [&str; 5] = [
@@ -366,7 +368,8 @@ fn own_entries_children_and_values() {
     let group = fixture.entry("cn=g,dc=com", &[("objectClass", "groupOfNames")], &[]);
     let key = fixture.key("cn=g,dc=com");
     let values = |who: &Requester, values: &[&str]| {
-        set.may_values(who, &group, &key, "member", values.iter().map(|value| value.as_bytes()))
+        let values = values.iter().map(|value| value.as_bytes());
+        set.may_modify(who, &group, &key, ModifyOperation::Add, "member", values)
     };
     assert!(values(&who, &[CTS]) && values(&who, &["UID=openam_cts, ou=admins,dc=cts,dc=example,dc=com"]));
     assert!(!values(&who, &[CTS, OTHER]) && !values(&who, &[]) && !values(&who, &["?"]));
@@ -490,8 +493,38 @@ fn aci_texts_are_checked_against_holder_and_schema() {
         ("", r#"userdn="ldap:///nobody""#, "not a DN"),
         ("", r#"userdn="ldap:///dc=com??near""#, "scope"),
         ("", r#"groupdn="ldap:///all""#, "not a DN"),
-        ("", r#"userattr="manager#GROUPDN""#, "USERDN"),
-        ("", r#"userattr="parent[0,1].manager#USERDN""#, "USERDN"),
+        ("", r#"userattr="manager""#, "attribute#USERDN"),
+        ("", r#"userattr="manager#""#, "attribute#USERDN"),
+        ("", r#"userattr="manager#a#b""#, "attribute#USERDN"),
+        ("", r#"userattr="manager#roledn""#, "use #GROUPDN"),
+        ("", r#"userattr="parent[0,1]manager#USERDN""#, "attribute#USERDN"),
+        ("", r#"userattr="parent[0,x].manager#USERDN""#, "are numbers"),
+        ("", r#"userattr="parent[].manager#USERDN""#, "are numbers"),
+        ("", r#"userattr="parent[0,1,2,3,4,5,6,7,8,9,10].manager#USERDN""#, "up to 10"),
+        ("", r#"userattr="parent[1].manager#LDAPURL""#, "#USERDN and #GROUPDN alone"),
+        ("", r#"userattr="parent[1].description#red""#, "#USERDN and #GROUPDN alone"),
+        ("", r#"userattr="parent[1].nonesuch#USERDN""#, "no attribute type"),
+        ("", r#"userattr="ldap:///dc=com?owner#USERDN""#, "#GROUPDN alone"),
+        ("", r#"userattr="ldap:///dc=com#GROUPDN""#, "one attribute"),
+        ("", r#"userattr="ldap:///?owner#GROUPDN""#, "one attribute"),
+        ("", r#"userattr="ldap:///com?owner#GROUPDN""#, "not a DN"),
+        (r#"(targattrfilters!="add=cn:(cn=a)")"#, r#"userdn="ldap:///all""#, "only be given by `=`"),
+        (r#"(targattrfilters="set=cn:(cn=a)")"#, r#"userdn="ldap:///all""#, "`add=` or `del=`"),
+        (r#"(targattrfilters="add:cn:(cn=a)")"#, r#"userdn="ldap:///all""#, "expected `=`"),
+        (r#"(targattrfilters="add=:(cn=a)")"#, r#"userdn="ldap:///all""#, "an attribute type of the schema"),
+        (r#"(targattrfilters="add=nonesuch:(nonesuch=a)")"#, r#"userdn="ldap:///all""#, "an attribute type"),
+        (r#"(targattrfilters="add=cn(cn=a)")"#, r#"userdn="ldap:///all""#, "`:` and a filter"),
+        (r#"(targattrfilters="add=cn:cn=a")"#, r#"userdn="ldap:///all""#, "in parentheses"),
+        (r#"(targattrfilters="add=cn:(&(cn=a)")"#, r#"userdn="ldap:///all""#, "in parentheses"),
+        (r#"(targattrfilters="add=cn:((cn=a)")"#, r#"userdn="ldap:///all""#, "in parentheses"),
+        (r#"(targattrfilters="add=cn:(cn)")"#, r#"userdn="ldap:///all""#, "not a filter"),
+        (r#"(targattrfilters="add=cn:(sn=a)")"#, r#"userdn="ldap:///all""#, "about attribute cn alone"),
+        (r#"(targattrfilters="add=cn:(:caseIgnoreMatch:=a)")"#, r#"userdn="ldap:///all""#, "cn alone"),
+        (r#"(targattrfilters="add=cn:(cn=a) && cn:(cn=b)")"#, r#"userdn="ldap:///all""#, "twice"),
+        (r#"(targattrfilters="add=cn:(cn=a), add=sn:(sn=b)")"#, r#"userdn="ldap:///all""#, "once"),
+        (r#"(targattrfilters="add=cn:(cn=a) del=sn:(sn=b)")"#, r#"userdn="ldap:///all""#, "or the end"),
+        (r#"(targattrfilters="add=cn:(cn=a),")"#, r#"userdn="ldap:///all""#, "`add=` or `del=`"),
+        (r#"(targattrfilters="")"#, r#"userdn="ldap:///all""#, "`add=` or `del=`"),
         ("", r#"userattr="nonesuch#USERDN""#, "no attribute type"),
         ("", r#"authmethod="sasl GSSAPI""#, "EXTERNAL and PLAIN"),
         ("", r#"ssf>"strong""#, "number"),

@@ -137,7 +137,8 @@ impl CnConfig {
         for change in request.changes {
             let name = change.attribute.description;
             need_privilege(who, name)?;
-            if !access.may(who, Right::Write, entry, &key, name) {
+            let sent = change.attribute.values.iter();
+            if !access.may_modify(who, entry, &key, change.operation, name, sent) {
                 return Err(denied("write this attribute"));
             }
             let mut values: Vec<Vec<u8>> = change.attribute.values.iter().map(<[u8]>::to_vec).collect();

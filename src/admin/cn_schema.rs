@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{require, unwilling};
-use crate::access::{Privilege, Requester, Right};
+use crate::access::{Privilege, Requester};
 use crate::config::ConfigStore;
 use crate::entry::{CompiledFilter, EntryBuilder, NoContext, StoredEntry, Tri};
 use crate::operation::made;
@@ -72,7 +72,8 @@ impl CnSchema {
         let mut edits = Vec::new();
         for change in request.changes {
             let name = change.attribute.description;
-            if !access.may(who, Right::Write, &entry, &self.key, name) {
+            let sent = change.attribute.values.iter();
+            if !access.may_modify(who, &entry, &self.key, change.operation, name, sent) {
                 return Err(LdapResult::with(
                     ResultCode::INSUFFICIENT_ACCESS_RIGHTS,
                     format!("no ACI lets the requester write {name} of cn=schema"),

@@ -58,6 +58,12 @@ struct Explain {
     /// The control or extended operation.
     #[arg(long, value_name = "OID")]
     oid: Option<String>,
+    /// With --op write: the value that it adds to the attribute.
+    #[arg(long, value_name = "VALUE", requires = "attribute", conflicts_with = "deleted")]
+    add_value: Option<String>,
+    /// With --op write: the value that it deletes from the attribute.
+    #[arg(long = "delete-value", value_name = "VALUE", requires = "attribute")]
+    deleted: Option<String>,
     /// The address that it comes from [default: that of this command].
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
@@ -81,6 +87,8 @@ pub(super) fn run(options: &Access) -> Result<ExitCode, Failure> {
         target: asked.target.clone(),
         operation: asked.operation.clone(),
         attribute: asked.attribute.clone().or_else(|| asked.oid.clone()),
+        added: asked.add_value.clone(),
+        deleted: asked.deleted.clone(),
         address: asked.from.clone(),
         strength: asked.ssf.clone(),
         method: asked.method.clone(),

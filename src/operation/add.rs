@@ -105,7 +105,7 @@ impl Prepared {
             user: &entry.user,
             operational: &entry.operational,
         });
-        if !is_granted && !sight.may_entry(Right::Add, &whole, &self.target) {
+        if !is_granted && !sight.access.may_add(&sight.who, &whole, &self.target) {
             return Err(outcome::denied("the requester may not add this entry"));
         }
         match &self.controls.assertion {

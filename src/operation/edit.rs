@@ -85,13 +85,7 @@ impl ContentEdit {
         }
         for (operation, canonical, values) in self.modifications.steps() {
             let name = canonical.split(';').next().unwrap_or_default();
-            let by_value = matches!(operation, ModifyOperation::Add | ModifyOperation::Delete);
-            let is_granted = if by_value {
-                sight.access.may_values(&sight.who, current, key, name, values)
-            } else {
-                sight.may(Right::Write, current, key, name)
-            };
-            if !is_granted {
+            if !sight.access.may_modify(&sight.who, current, key, operation, canonical, values) {
                 let text = format!("the requester may not write attribute {name} of the entry");
                 let why = LdapResult::with(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text);
                 return Err(pipeline::refuse(sight, current, key, &*self.directory.store, why));

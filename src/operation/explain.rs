@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::answer::Exchange;
 use super::place::{self, Place};
 use super::{identity, outcome};
-use crate::access::{AccessSet, Asked, AuthMethod, Origin, Privilege, Requester, Right};
+use crate::access::{AccessSet, Asked, AuthMethod, Change, Origin, Privilege, Reason, Requester, Right};
 use crate::entry::StoredEntry;
 use crate::protocol::extended::explain_access::ExplainAccess;
 use crate::protocol::result::{LdapResult, ResultCode};
@@ -40,9 +40,18 @@ pub(super) fn explain(exchange: &Exchange, request: &ExplainAccess) -> Result<St
                 );
                 return Err(LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, text));
             };
-            match attribute {
-                Some(name) => Asked::Attribute(right, name),
-                None => Asked::Entry(right),
+            let changed = [(Change::Add, &request.added), (Change::Delete, &request.deleted)];
+            let mut changed =
+                changed.into_iter().filter_map(|(change, value)| Some((change, value.as_ref()?)));
+            match (attribute, changed.next()) {
+                (Some(name), Some((change, value))) if right == Right::Write => {
+                    Asked::Value(change, name, value.as_bytes())
+                }
+                (_, Some(_)) => {
+                    return Err(unwilling("a value goes with the operation write and an attribute"));
+                }
+                (Some(name), None) => Asked::Attribute(right, name),
+                (None, None) => Asked::Entry(right),
             }
         }
     };
@@ -55,6 +64,7 @@ pub(super) fn explain(exchange: &Exchange, request: &ExplainAccess) -> Result<St
     }
     let place = if matches!(asked, Asked::Extended(_)) { &who.key } else { &key };
     let mut lines = Vec::new();
+    let mut hangs_on_value = false;
     let mut granted = match (asked, entry) {
         (
             Asked::Entry(right @ (Right::Read | Right::Search | Right::Compare | Right::Write)),
@@ -63,6 +73,7 @@ pub(super) fn explain(exchange: &Exchange, request: &ExplainAccess) -> Result<St
         _ => {
             let why = access.explain(&who, asked, entry, place);
             lines.extend(why.lines);
+            hangs_on_value = matches!(why.reason, Reason::ByValue(_));
             why.granted
         }
     };
@@ -75,7 +86,11 @@ pub(super) fn explain(exchange: &Exchange, request: &ExplainAccess) -> Result<St
             privilege.name()
         ));
     }
-    let verdict = if granted { "granted" } else { "refused" };
+    let verdict = match granted {
+        true => "granted",
+        false if hangs_on_value => "refused (of some values)",
+        false => "refused",
+    };
     let named = attribute.map(|name| format!(" {name}")).unwrap_or_default();
     let held: Vec<_> = who.privileges.iter().map(Privilege::name).collect();
     let held = if held.is_empty() { "none".to_owned() } else { held.join(" ") };
@@ -183,6 +198,7 @@ fn privileges(
     let (right, name) = match asked {
         Asked::Entry(right) => (right, ""),
         Asked::Attribute(right, name) => (right, name),
+        Asked::Value(_, name, _) => (Right::Write, name),
         Asked::Control(_) | Asked::Extended(_) => return needed,
     };
     let looks = matches!(right, Right::Read | Right::Search | Right::Compare);

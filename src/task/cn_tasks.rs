@@ -206,7 +206,8 @@ impl CnTasks {
         let entry = made(request.dn, &key, shown);
         let access = directory.access.current();
         for change in request.changes {
-            if !access.may(who, Right::Write, &entry, &key, change.attribute.description) {
+            let (name, sent) = (change.attribute.description, change.attribute.values.iter());
+            if !access.may_modify(who, &entry, &key, change.operation, name, sent) {
                 return Err(denied("write this attribute"));
             }
         }

@@ -9,7 +9,7 @@ use ctsd::schema::{NormalizedDn, Schema, SchemaStore};
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| SchemaStore::builtin(true).current());
 
 /// What ACIs are made of; random octets seldom look like one.
-const WORDS: [&str; 42] = [
+const WORDS: [&str; 50] = [
     "(",
     ")",
     "\"",
@@ -39,6 +39,14 @@ const WORDS: [&str; 42] = [
     "userdn",
     "groupdn",
     "userattr",
+    "targattrfilters",
+    "add=",
+    "del=",
+    "cn:(cn=a)",
+    "&&",
+    "#USERDN",
+    "parent[0,1].",
+    "seeAlso#GROUPDN",
     "ip",
     "ssf",
     "authmethod",
@@ -63,6 +71,10 @@ fn aci() {
             raw.to_string(),
             words.clone(),
             format!("({words})(version 3.0; acl \"x\"; allow (read) userdn=\"ldap:///anyone\";)"),
+            format!(
+                "(targattrfilters=\"{words}\")(version 3.0; acl \"x\"; allow (all) userdn=\"ldap:///all\";)"
+            ),
+            format!("(version 3.0; acl \"x\"; allow (all) userattr=\"{words}\";)"),
             format!("(targetattr=\"{words}\")(version 3.0; acl \"x\"; deny (read) ip=\"::1\";)"),
             format!("(targetcontrol=\"1.2.3\")(version 3.0; acl \"x\"; allow (read) {words};)"),
             format!(

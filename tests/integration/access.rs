@@ -287,6 +287,32 @@ fn explain_says_which_aci_it_is() {
     let there = [&here[..], &["--from", "10.0.0.7", "--ssf", "256", "--authmethod", "ssl"]].concat();
     let (exit, text) = ask(CTS_USER, &dn, &there);
     assert!(exit == 0 && text.contains("authenticated by certificate, from 10.0.0.7, ssf 256"), "{text}");
+    // Values of which some may be written: without one it hangs on it, with one it does not.
+    let aci = format!(
+        "(targattrfilters=\"add=description:(description=b*)\")(version 3.0; acl \"some\"; allow (write) userdn=\"ldap:///{NOBODY}\";)"
+    );
+    assert_eq!(cts().root().modify(&base, &[('+', "aci", &[&aci])], &[]).code, 0);
+    let writes = ["--op", "write", "--attribute", "description"];
+    let (exit, text) = ask(NOBODY, &dn, &writes);
+    assert!(exit == 3 && text.starts_with("refused (of some values): "), "{text}");
+    assert!(
+        text.contains("\"some\" of ou=explain") && text.contains("of some values: add=description"),
+        "{text}"
+    );
+    for (value, code, words) in [
+        ("blue", 0, "allows adding the value \"blue\" of attribute description"),
+        ("pink", 3, "targattrfilters or targetattr do not take adding the value \"pink\""),
+    ] {
+        let (exit, text) = ask(NOBODY, &dn, &[&writes[..], &["--add-value", value]].concat());
+        assert!(exit == code && text.contains(words), "{text}");
+    }
+    let (exit, text) = ask(NOBODY, &dn, &[&writes[..], &["--delete-value", "blue"]].concat());
+    assert!(exit == 3 && text.starts_with("refused: "), "{text}");
+    let query = Query::base(&dn).select(&["description", "cn", "aclRights"]);
+    let found = told(&cts().root().search(&query, &[rights(Some(&format!("dn:{NOBODY}")), &[])]));
+    let of = |name: &str| found.iter().find(|(found, _)| found.ends_with(name)).unwrap().1.clone();
+    let hangs = "search:0,read:0,compare:0,write:?,selfwrite_add:?,selfwrite_delete:?,proxy:0";
+    assert_eq!((of(";description"), of(";cn")), (hangs.to_owned(), hangs.replace('?', "0")));
     // What cannot be explained.
     assert_eq!(ask("uid=unknown,dc=cts,dc=example,dc=com", &dn, &["--op", "read"]).0, 32);
     assert_eq!(ask(CTS_USER, "cn=unknown,dc=cts,dc=example,dc=com", &["--op", "read"]).0, 32);

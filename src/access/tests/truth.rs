@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::super::fixture::{CTS, Fixture, OTHER, SUFFIX, TOKEN};
 use super::super::*;
 use crate::clock::ManualClock;
+use crate::protocol::message::ModifyOperation;
 use crate::schema::NormalizedDn;
 
 /// Lets everybody see entries, and nothing more.
@@ -20,7 +21,8 @@ const OPEN: [&str; 3] = [
     r#"(targetcontrol="*")(version 3.0; acl "controls"; allow (read) userdn="ldap:///anyone";)"#,
     r#"(extop="*")(version 3.0; acl "operations"; allow (read) userdn="ldap:///anyone";)"#,
 ];
-const TOKENS: &str = "ou=tokens,dc=cts,dc=example,dc=com";
+pub(super) const TOKENS: &str = "ou=tokens,dc=cts,dc=example,dc=com";
+const OUTSIDE: &str = "dc=example,dc=com";
 const STATIC: &str = "cn=static,dc=cts,dc=example,dc=com";
 const UNIQUE: &str = "cn=unique,dc=cts,dc=example,dc=com";
 const DYNAMIC: &str = "cn=dynamic,dc=cts,dc=example,dc=com";
@@ -29,17 +31,17 @@ const NOW: u64 = 1_700_049_600_000;
 
 /// Who asks for what, where and how.
 #[derive(Debug, Clone, Copy)]
-struct Case {
-    user: &'static str,
+pub(super) struct Case {
+    pub(super) user: &'static str,
     method: AuthMethod,
     address: &'static str,
     ssf: u16,
     target: &'static str,
-    asked: Asked<'static>,
+    pub(super) asked: Asked<'static>,
 }
 
 /// Somebody reads the type of a token.
-const READ: Case = Case {
+pub(super) const READ: Case = Case {
     user: OTHER,
     method: AuthMethod::Simple,
     address: "10.1.2.3",
@@ -52,15 +54,15 @@ fn by(user: &'static str) -> Option<Case> {
     Some(Case { user, ..READ })
 }
 
-fn of(target: &'static str) -> Option<Case> {
+pub(super) fn of(target: &'static str) -> Option<Case> {
     Some(Case { target, ..READ })
 }
 
-fn reading(attribute: &'static str) -> Option<Case> {
+pub(super) fn reading(attribute: &'static str) -> Option<Case> {
     asking(Asked::Attribute(Right::Read, attribute))
 }
 
-fn asking(asked: Asked<'static>) -> Option<Case> {
+pub(super) fn asking(asked: Asked<'static>) -> Option<Case> {
     Some(Case { asked, ..READ })
 }
 
@@ -81,15 +83,15 @@ fn anonymous() -> Option<Case> {
 }
 
 /// An element: target clauses, rights and bind rule; a case it matches, and one it does not. None where there is none.
-struct Row {
-    targets: String,
-    rights: &'static str,
-    rule: String,
-    matching: Option<Case>,
-    other: Option<Case>,
+pub(super) struct Row {
+    pub(super) targets: String,
+    pub(super) rights: &'static str,
+    pub(super) rule: String,
+    pub(super) matching: Option<Case>,
+    pub(super) other: Option<Case>,
 }
 
-fn target(targets: &str, matching: Option<Case>, other: Option<Case>) -> Row {
+pub(super) fn target(targets: &str, matching: Option<Case>, other: Option<Case>) -> Row {
     let rule = r#"userdn="ldap:///anyone""#.to_owned();
     Row { targets: targets.to_owned(), rights: "read", rule, matching, other }
 }
@@ -98,21 +100,34 @@ fn rule(rule: impl Into<String>, matching: Option<Case>, other: Option<Case>) ->
     Row { targets: r#"(targetattr="*")"#.to_owned(), rights: "read", rule: rule.into(), matching, other }
 }
 
-struct Table {
-    fixture: Fixture,
-    entries: Arc<HashMap<NormalizedDn, Arc<crate::entry::StoredEntry>>>,
+pub(super) struct Table {
+    pub(super) fixture: Fixture,
+    pub(super) entries: Arc<HashMap<NormalizedDn, Arc<crate::entry::StoredEntry>>>,
 }
 
 impl Table {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let fixture = Fixture::new();
         let class = |name| ("objectClass", name);
         let url = "ldap:///ou=admins,dc=cts,dc=example,dc=com??sub?(cn=Cts)";
         let entries = [
             fixture.entry(SUFFIX, &[class("domain"), ("dc", "cts")], &[]),
-            fixture.entry(TOKENS, &[class("organizationalUnit"), ("ou", "tokens")], &[]),
-            fixture.entry(CTS, &[class("person"), ("cn", "CTS"), ("coreTokenType", "X")], &[]),
-            fixture.entry(OTHER, &[class("person"), ("cn", "other"), ("coreTokenType", "X")], &[]),
+            fixture.entry(OUTSIDE, &[class("domain"), ("dc", "example"), ("coreTokenType", "X")], &[]),
+            fixture.entry(
+                TOKENS,
+                &[class("organizationalUnit"), ("ou", "tokens"), ("seeAlso", CTS), ("owner", STATIC)],
+                &[],
+            ),
+            fixture.entry(
+                CTS,
+                &[class("person"), ("cn", "CTS"), ("coreTokenType", "X"), ("description", "Red")],
+                &[],
+            ),
+            fixture.entry(
+                OTHER,
+                &[class("person"), ("cn", "other"), ("coreTokenType", "X"), ("description", "blue")],
+                &[],
+            ),
             fixture.entry(STATIC, &[class("groupOfNames"), ("member", CTS)], &[]),
             fixture.entry(UNIQUE, &[class("groupOfUniqueNames"), ("uniqueMember", CTS)], &[]),
             fixture.entry(DYNAMIC, &[class("groupOfURLs"), ("memberURL", url)], &[]),
@@ -125,6 +140,10 @@ impl Table {
                     ("coreTokenType", "SESSION"),
                     ("coreTokenUserId", CTS),
                     ("manager", CTS),
+                    ("owner", STATIC),
+                    ("memberURL", url),
+                    ("description", "red"),
+                    ("description", "green"),
                 ],
                 &[("etag", "1"), ("createTimestamp", "20240101000000Z")],
             ),
@@ -134,7 +153,7 @@ impl Table {
     }
 
     /// Whether the case is granted under these ACIs of the suffix.
-    fn grants(&self, case: &Case, acis: &[&str]) -> bool {
+    pub(super) fn grants(&self, case: &Case, acis: &[&str]) -> bool {
         let schema = &self.fixture.schema;
         let entries = Arc::clone(&self.entries);
         let lookup: Lookup = Arc::new(move |key| Ok(entries.get(key).cloned()));
@@ -144,7 +163,11 @@ impl Table {
         if matches!(case.asked, Asked::Extended(_)) {
             control.set_globals(&acis, schema).unwrap();
         } else {
-            control.set_entry(&self.fixture.key(SUFFIX), &acis, schema).unwrap();
+            // What is not asked about is everywhere.
+            let is_global = |text: &String| text == SEEN || OPEN.contains(&text.as_str());
+            let (globals, held): (Vec<_>, Vec<_>) = acis.iter().cloned().partition(is_global);
+            control.set_globals(&globals, schema).unwrap();
+            control.set_entry(&self.fixture.key(SUFFIX), &held, schema).unwrap();
         }
         let set = control.current();
         let who = if case.user.is_empty() {
@@ -157,6 +180,13 @@ impl Table {
         let granted = match case.asked {
             Asked::Entry(right) => set.may_entry(&who, right, Some(entry), &key),
             Asked::Attribute(right, name) => set.may(&who, right, entry, &key, name),
+            Asked::Value(change, name, value) => {
+                let operation = match change {
+                    Change::Add => ModifyOperation::Add,
+                    Change::Delete => ModifyOperation::Delete,
+                };
+                set.may_modify(&who, entry, &key, operation, name, [value])
+            }
             Asked::Control(oid) => set.may_control(&who, oid, &key),
             Asked::Extended(oid) => set.may_extended(&who, oid),
         };
@@ -183,7 +213,7 @@ impl Table {
         }
     }
 
-    fn check_all(&self, rows: impl IntoIterator<Item = Row>) {
+    pub(super) fn check_all(&self, rows: impl IntoIterator<Item = Row>) {
         rows.into_iter().for_each(|row| self.check(&row));
     }
 }
@@ -198,7 +228,7 @@ fn targets() {
         Some(Case { target, asked: Asked::Attribute(Right::Read, attribute), ..READ })
     };
     table.check_all([
-        with("", of(TOKEN), None),
+        with("", of(TOKEN), of(OUTSIDE)),
         with(r#"(target="ldap:///ou=tokens, dc=cts,dc=example,dc=com")"#, of(TOKEN), of(CTS)),
         with(r#"(target!="ldap:///ou=tokens,dc=cts,dc=example,dc=com")"#, of(CTS), of(TOKEN)),
         with(r#"(target="ldap:///coreTokenId=AQ*,**,dc=example,dc=com")"#, of(TOKEN), of(CTS)),
@@ -206,7 +236,8 @@ fn targets() {
         with(r#"(target="ldap:///*,ou=admins,dc=cts,dc=example,dc=com")"#, of(CTS), of(TOKEN)),
         with(r#"(targetscope="base")"#, dn("dc", SUFFIX), of(TOKEN)),
         with(r#"(targetscope="onelevel")"#, dn("ou", TOKENS), of(TOKEN)),
-        with(r#"(targetscope="subtree")"#, of(TOKEN), None),
+        with(r#"(targetscope="subtree")"#, of(TOKEN), of(OUTSIDE)),
+        with(r#"(target!="ldap:///uid=*,ou=admins,dc=cts,dc=example,dc=com")"#, of(TOKEN), of(CTS)),
         with(r#"(targetscope="subordinate")"#, of(TOKEN), dn("dc", SUFFIX)),
         with(
             r#"(target="ldap:///uid=other,ou=admins,dc=cts,dc=example,dc=com")(targetscope="onelevel")"#,
@@ -261,6 +292,10 @@ fn controls_and_extended_operations() {
         target(&format!("(targetcontrol=\"1.2.3 || {paged}\")"), one, other),
         target(&format!("(targetcontrol!=\"{sort}\")"), one, other),
         target("(targetcontrol=\"*\")", one, None),
+        target("(targetcontrol!=\"*\")", None, one),
+        Row { rights: "search", ..target("(targetcontrol=\"*\")", None, one) },
+        Row { rights: "search", ..target("(extop=\"*\")", None, this) },
+        target("(extop!=\"*\")", None, this),
         target(&format!("(targetcontrol=\"{paged}\")"), one, reading("coreTokenType")),
         target(&format!("(extop=\"{whoami}\")"), this, that),
         target(&format!("(extop=\"1.2.3 || {whoami}\")"), this, that),
@@ -313,6 +348,8 @@ fn who_asks() {
         rule(r#"userdn="ldap:///self""#, own, by(OTHER)),
         rule(r#"userdn!="ldap:///self""#, by(OTHER), own),
         rule(r#"userdn="ldap:///parent""#, below, own),
+        rule(r#"userdn!="ldap:///parent""#, own, below),
+        rule(r#"userdn!="ldap:///dc=cts,dc=example,dc=com??sub?(cn=cts)""#, by(OTHER), by(CTS)),
         rule(format!("userdn=\"ldap:///{CTS}\""), by(CTS), by(OTHER)),
         rule(format!("userdn=\"ldap:///cn=nobody || ldap:///{CTS}\""), by(CTS), by(OTHER)),
         rule(format!("userdn=\"ldap:///{CTS}\""), by(CTS), anonymous()),
@@ -327,10 +364,95 @@ fn who_asks() {
         rule(format!("groupdn=\"ldap:///{DYNAMIC}\""), by(CTS), by(OTHER)),
         rule(format!("groupdn=\"ldap:///cn=none || ldap:///{STATIC}\""), by(CTS), anonymous()),
         rule(format!("groupdn!=\"ldap:///{STATIC}\""), by(OTHER), by(CTS)),
+        rule(format!("groupdn!=\"ldap:///{DYNAMIC}\""), by(OTHER), by(CTS)),
         rule("userattr=\"manager#USERDN\"", by(CTS), by(OTHER)),
         rule("userattr!=\"manager#USERDN\"", by(OTHER), by(CTS)),
         rule("userattr=\"manager#USERDN\"", by(CTS), anonymous()),
+        rule("userattr=\"owner#USERDN\"", None, by(CTS)),
     ]);
+}
+
+#[test]
+fn whom_the_entry_names() {
+    let not = |text: &str| rule(format!("userattr!=\"{text}\""), by(OTHER), by(CTS));
+    let is = |text: &str| rule(format!("userattr=\"{text}\""), by(CTS), by(OTHER));
+    let never = |text: &str| rule(format!("userattr=\"{text}\""), None, by(CTS));
+    Table::new().check_all([
+        is("owner#GROUPDN"),
+        not("owner#groupdn"),
+        rule("userattr=\"owner#GROUPDN\"", by(CTS), anonymous()),
+        never("manager#GROUPDN"),
+        is("ldap:///dc=cts,dc=example,dc=com?owner#GROUPDN"),
+        never("ldap:///ou=tokens,dc=cts,dc=example,dc=com?owner#GROUPDN"),
+        is("memberURL#LDAPURL"),
+        not("memberURL#LDAPURL"),
+        never("manager#LDAPURL"),
+        is("description#RED"),
+        not("description#red"),
+        // One has it, the other does not.
+        never("description#green"),
+        rule("userattr=\"description#blue\"", None, by(OTHER)),
+        rule("userattr=\"description#red\"", by(CTS), anonymous()),
+        is("parent[0].manager#USERDN"),
+        is("parent[3].seeAlso#USERDN"),
+        not("parent[3].seeAlso#USERDN"),
+        is("parent[0, 1, 2, 3].seeAlso#USERDN"),
+        never("parent[0,1,2].seeAlso#USERDN"),
+        never("parent[200].seeAlso#USERDN"),
+        is("PARENT[3].owner#GROUPDN"),
+        never("parent[4].owner#GROUPDN"),
+    ]);
+}
+
+#[test]
+fn a_new_entry_does_not_say_who_may_add_it() {
+    let table = Table::new();
+    let fixture = &table.fixture;
+    let new = format!("cn=new,{TOKENS}");
+    let entry = fixture.entry(&new, &[("cn", "new"), ("manager", OTHER)], &[]);
+    for (rule, expected) in [
+        ("manager#USERDN", [false, false]),
+        ("parent[0].manager#USERDN", [false, false]),
+        ("parent[1].seeAlso#USERDN", [true, false]),
+        ("parent[0,1].seeAlso#USERDN", [true, false]),
+        ("parent[1].owner#GROUPDN", [true, false]),
+    ] {
+        let entries = Arc::clone(&table.entries);
+        let lookup: Lookup = Arc::new(move |key| Ok(entries.get(key).cloned()));
+        let control = AccessControl::new(Arc::clone(&fixture.schema), Some(lookup));
+        let text = format!("(version 3.0; acl \"x\"; allow (add, delete) userattr=\"{rule}\";)");
+        control.set_entry(&fixture.key(SUFFIX), &[text], &fixture.schema).unwrap();
+        let set = control.current();
+        let key = fixture.key(&new);
+        let may = |who: &str| set.may_add(&fixture.who(who), &entry, &key);
+        assert_eq!([may(CTS), may(OTHER)], expected, "{rule}");
+        assert!(
+            !rule.contains("manager")
+                || set.may_entry(&fixture.who(OTHER), Right::Delete, Some(&entry), &key)
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_up_allows_nothing_and_denies() {
+    let table = Table::new();
+    let fixture = &table.fixture;
+    let (token, key) = (table.entries.get(&fixture.key(TOKEN)).unwrap(), fixture.key(TOKEN));
+    let broken: Lookup = Arc::new(|_| Err(crate::backend::StoreError::Busy));
+    for rule in ["owner#GROUPDN", "parent[1].seeAlso#USERDN", "description#red", "memberURL#LDAPURL"] {
+        for lookup in [None, Some(Arc::clone(&broken))] {
+            let grants = |text: &str| {
+                let control = AccessControl::new(Arc::clone(&fixture.schema), lookup.clone());
+                let text = format!("(targetattr=\"*\")(version 3.0; acl \"x\"; {text})");
+                control.set_globals(&[text], &fixture.schema).unwrap();
+                control.current().may(&fixture.who(CTS), Right::Read, token, &key, "coreTokenId")
+            };
+            assert!(!grants(&format!("allow (read) userattr=\"{rule}\";")), "{rule}");
+            assert!(!grants(&format!("allow (read) userattr!=\"{rule}\";")), "{rule}");
+            let all = "allow (read) userdn=\"ldap:///all\"";
+            assert!(!grants(&format!("{all}; deny (read) userattr=\"{rule}\";")), "{rule}");
+        }
+    }
 }
 
 #[test]
@@ -431,13 +553,9 @@ fn rules_combined() {
 fn what_is_not_served_is_refused_with_a_reason() {
     let fixture = Fixture::new();
     for (text, reason) in [
-        (
-            r#"(targattrfilters="add=cn:(cn=a)")(version 3.0; acl "x"; allow (write) userdn="ldap:///all";)"#,
-            "targattrfilters",
-        ),
-        (r#"(targetattr="*")(version 3.0; acl "x"; allow (read) dns="*.example.com";)"#, "reverse look-up"),
-        (r#"(targetattr="*")(version 3.0; acl "x"; allow (read) roledn="ldap:///cn=x";)"#, "roledn"),
-        (r#"(targetattr="*")(version 3.0; acl "x"; allow (read) userattr="cn#GROUPDN";)"#, "userattr"),
+        (r#"(targetattr="*")(version 3.0; acl "x"; allow (read) dns="*.example.com";)"#, "use `ip`"),
+        (r#"(targetattr="*")(version 3.0; acl "x"; allow (read) roledn="ldap:///cn=x";)"#, "use `groupdn`"),
+        (r#"(targetattr="*")(version 3.0; acl "x"; allow (read) userattr="cn#ROLEDN";)"#, "use #GROUPDN"),
         (
             r#"(targetattr="*")(version 3.0; acl "x"; allow (read) authmethod="sasl DIGEST-MD5";)"#,
             "EXTERNAL and PLAIN",

@@ -104,8 +104,7 @@ impl Rights {
                 }
             }
             if rights {
-                let words: Vec<_> =
-                    told.iter().map(|one| format!("{}:{}", one.right, u8::from(one.why.granted))).collect();
+                let words: Vec<_> = told.iter().map(|one| format!("{}:{}", one.right, one.mark())).collect();
                 let name = format!("{RIGHTS};{kind}{tail}");
                 encode::attribute(&mut out, &name, std::iter::once(words.join(",").as_bytes()));
             }
@@ -155,6 +154,17 @@ struct Told {
     why: Explanation,
 }
 
+impl Told {
+    /// `1` or `0`; `?` where it hangs on the value (`targattrfilters`), as OpenDJ marks it.
+    fn mark(&self) -> char {
+        match (&self.why.reason, self.why.granted) {
+            (Reason::ByValue(_), _) => '?',
+            (_, true) => '1',
+            (_, false) => '0',
+        }
+    }
+}
+
 impl Subject<'_> {
     fn explain(&self, asked: Asked<'_>) -> Explanation {
         self.set.explain(self.who, asked, Some(self.entry), self.key)
@@ -177,7 +187,7 @@ impl Subject<'_> {
         let of = |right: Right| self.explain(Asked::Attribute(right, name));
         let own = || {
             let why = of(Right::Write);
-            if why.granted { why } else { of(Right::SelfWrite) }
+            if why.granted || matches!(why.reason, Reason::ByValue(_)) { why } else { of(Right::SelfWrite) }
         };
         vec![
             Told { right: "search", why: of(Right::Search) },
@@ -199,6 +209,7 @@ impl Subject<'_> {
             Reason::Denied(name) => format!("evaluated deny , deciding_aci: {name}"),
             Reason::NothingAbout => "no acis matched the resource ".to_owned(),
             Reason::NotForRequester => "no acis matched the subject ".to_owned(),
+            Reason::ByValue(name) => format!("evaluated by value , deciding_aci: {name}"),
             Reason::Hidden => "no user attribute of the entry may be read ".to_owned(),
             Reason::ObjectClass => "the entry may be read ".to_owned(),
         };

@@ -3,6 +3,7 @@
 mod access;
 mod bind;
 mod persistent;
+mod rights;
 mod search;
 mod store;
 mod write;

@@ -16,6 +16,10 @@ pub struct ExplainAccess {
     pub operation: String,
     /// The attribute, or the OID of the control or extended operation.
     pub attribute: Option<String>,
+    /// The value that is added to the attribute.
+    pub added: Option<String>,
+    /// The value that is deleted from the attribute.
+    pub deleted: Option<String>,
     /// The address that it comes from; that of who asks, if absent.
     pub address: Option<String>,
     /// Strength of the protection in bits; that of who asks, if absent.
@@ -41,6 +45,8 @@ impl ExplainAccess {
                 "target" => request.target = text,
                 "op" => request.operation = text,
                 "attribute" => request.attribute = Some(text),
+                "add" => request.added = Some(text),
+                "delete" => request.deleted = Some(text),
                 "address" => request.address = Some(text),
                 "ssf" => request.strength = Some(text),
                 "method" => request.method = Some(text),
@@ -57,6 +63,8 @@ impl ExplainAccess {
             ("target", Some(&self.target)),
             ("op", Some(&self.operation)),
             ("attribute", self.attribute.as_ref()),
+            ("add", self.added.as_ref()),
+            ("delete", self.deleted.as_ref()),
             ("address", self.address.as_ref()),
             ("ssf", self.strength.as_ref()),
             ("method", self.method.as_ref()),
@@ -84,6 +92,8 @@ mod tests {
             target: "cn=b=c,dc=x".to_owned(),
             operation: "read".to_owned(),
             attribute: Some("cn".to_owned()),
+            added: None,
+            deleted: Some("=x".into()),
             address: None,
             strength: Some("128".to_owned()),
             method: None,
