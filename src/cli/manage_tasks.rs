@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::ldap::{AdminOptions, Client, PlainEntry, plain_search, wanted};
+use super::prompt::{self, Choice};
 use super::{Failure, args, task};
 use crate::protocol::message::{ModifyOperation, Scope};
 use crate::protocol::request;
@@ -13,6 +14,8 @@ use crate::task::State;
 const EXAMPLES: &str = "Exit codes: 0 done, 1 not done.
 
 Examples:
+  manage-tasks
+      of the instance at hand; lets a person choose on a terminal
   manage-tasks --port 4444 --hostname cts.example.com -D 'cn=Directory Manager' -j pw --trustAll --summary
   manage-tasks -D 'cn=Directory Manager' -j pw --info BackupTask-20260101020000000
       of the instance at hand
@@ -29,7 +32,8 @@ pub(super) struct Options {
     at: args::At,
     #[command(flatten)]
     admin: AdminOptions,
-    /// Print a table of all tasks; so does the tool without any of these options.
+    /// Print a table of all tasks. Without any of these options the tool offers a menu on a terminal, and prints the table
+    /// elsewhere.
     #[arg(short = 's', long, conflicts_with_all = ["info", "cancel"])]
     summary: bool,
     /// Print what is known of a task.
@@ -63,12 +67,12 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let mut client = client.ok_or_else(|| {
         Failure::new("the server is stopped: its tasks are in config/tasks.ldif, and go on when it starts")
     })?;
-    let entries = plain_search(&mut client, "cn=Tasks", Scope::Subtree, &[])?;
-    let tasks: Vec<&PlainEntry> =
-        entries.iter().filter(|entry| entry.first("ds-task-class-name").is_some()).collect();
-    if entries.is_empty() {
-        return Err(Failure::new("the tasks cannot be read: that takes the privilege config-read"));
+    let asks = options.admin.asks() && !options.summary && options.info.is_none() && options.cancel.is_none();
+    if asks {
+        while interact(&mut client)? {}
+        return Ok(ExitCode::SUCCESS);
     }
+    let tasks = read(&mut client)?;
     if let Some(id) = &options.info {
         print!("{}", details(find(&tasks, id)?));
     } else if let Some(id) = &options.cancel {
@@ -82,9 +86,81 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn find<'a>(tasks: &[&'a PlainEntry], id: &str) -> Result<&'a PlainEntry, Failure> {
-    let found = tasks.iter().find(|entry| entry.first("ds-task-id") == Some(id));
-    found.copied().ok_or_else(|| Failure::new(format!("there is no task {id}; --summary lists them")))
+/// All tasks, by their ids.
+fn read(client: &mut Client) -> Result<Vec<PlainEntry>, Failure> {
+    let mut entries = plain_search(client, "cn=Tasks", Scope::Subtree, &[])?;
+    if entries.is_empty() {
+        return Err(Failure::new("the tasks cannot be read: that takes the privilege config-read"));
+    }
+    entries.retain(|entry| entry.first("ds-task-class-name").is_some());
+    entries.sort_by(|one, other| id(one).cmp(id(other)));
+    Ok(entries)
+}
+
+fn id(entry: &PlainEntry) -> &str {
+    entry.first("ds-task-id").unwrap_or_default()
+}
+
+fn find<'a>(tasks: &'a [PlainEntry], wanted: &str) -> Result<&'a PlainEntry, Failure> {
+    let found = tasks.iter().find(|entry| id(entry) == wanted);
+    found.ok_or_else(|| Failure::new(format!("there is no task {wanted}; --summary lists them")))
+}
+
+/// A menu of these tasks.
+fn choose(title: &str, tasks: &[PlainEntry], keys: &[(char, &str)]) -> Result<Choice, Failure> {
+    let table = summary(tasks);
+    let mut lines = table.lines().map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned());
+    // The titles stand above the items, behind their numbers.
+    let head: Vec<String> = lines.by_ref().take(2).map(|line| format!("\n         {line}")).collect();
+    let title =
+        if tasks.is_empty() { "No tasks exist".to_owned() } else { format!("{title}\n{}", head.concat()) };
+    prompt::menu(&title, &lines.collect::<Vec<_>>(), keys)
+}
+
+/// One turn of the menu; false to quit.
+fn interact(client: &mut Client) -> Result<bool, Failure> {
+    let tasks = read(client)?;
+    let keys = [('r', "refresh"), ('c', "cancel a task"), ('q', "quit")];
+    let shown = match choose("Tasks", &tasks, &keys)? {
+        Choice::Item(place) => tasks.get(place),
+        Choice::Key('c') => {
+            let open = |entry: &PlainEntry| !state(entry).is_some_and(State::is_done);
+            let tasks: Vec<PlainEntry> = tasks.into_iter().filter(open).collect();
+            let keys = [('b', "back"), ('q', "quit")];
+            match choose("Which one is to be canceled?", &tasks, &keys)? {
+                Choice::Item(place) => tasks.get(place).into_iter().for_each(|task| end(client, task)),
+                Choice::Key(key) => return Ok(key != 'q'),
+            }
+            None
+        }
+        Choice::Key(key) => return Ok(key != 'q'),
+    };
+    let Some(shown) = shown.map(|task| id(task).to_owned()) else { return Ok(true) };
+    loop {
+        let tasks = read(client)?;
+        let Ok(task) = find(&tasks, &shown) else {
+            println!("The task {shown} is not there any more.");
+            return Ok(true);
+        };
+        print!("{}", details(task));
+        let mut keys = vec![('r', "refresh"), ('b', "back"), ('q', "quit")];
+        if !state(task).is_some_and(State::is_done) {
+            keys.insert(1, ('c', "cancel the task"));
+        }
+        match prompt::menu(&format!("Task {shown}"), &[], &keys)? {
+            Choice::Key('c') => end(client, task),
+            Choice::Key('r') => {}
+            choice => return Ok(choice != Choice::Key('q')),
+        }
+    }
+}
+
+/// Ends a task and says so, or why not.
+fn end(client: &mut Client, task: &PlainEntry) {
+    match cancel(client, task, id(task)) {
+        Ok(()) => println!("Task {} canceled", id(task)),
+        Err(failure) => println!("{}", failure.text),
+    }
 }
 
 fn state(entry: &PlainEntry) -> Option<State> {
@@ -149,12 +225,9 @@ fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-fn summary(tasks: &[&PlainEntry]) -> String {
-    let row = |entry: &&PlainEntry| {
-        vec![entry.first("ds-task-id").unwrap_or_default().to_owned(), kind(entry), state_text(entry)]
-    };
-    let mut rows: Vec<Vec<String>> = tasks.iter().map(row).collect();
-    rows.sort();
+fn summary(tasks: &[PlainEntry]) -> String {
+    let row = |entry: &PlainEntry| vec![id(entry).to_owned(), kind(entry), state_text(entry)];
+    let rows: Vec<Vec<String>> = tasks.iter().map(row).collect();
     table(&["ID", "Type", "Status"], &rows)
 }
 
@@ -257,7 +330,7 @@ mod tests {
   20231114221500000  Verify  Waiting on start time
   example            Backup  Recurring
 ";
-        assert_eq!(summary(&[&backup, &verify]), wanted);
+        assert_eq!(summary(&[verify, backup.clone()]), wanted);
         let told = details(&backup);
         assert!(told.starts_with("\n  Task Details\n  ----"), "{told}");
         assert!(told.contains("\n  Scheduled Start Time      00 * * * *\n"), "{told}");

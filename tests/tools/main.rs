@@ -24,4 +24,5 @@ mod indexes;
 mod logs;
 mod owner;
 mod tasks;
+mod terminal;
 mod transfer;

@@ -4,25 +4,39 @@ use super::catalog::{Action, KINDS, Kind};
 use super::options::Wishes;
 use super::property::{find, split};
 use super::{Command, Options, Session, fetch, show};
-use crate::cli::{Failure, prompt};
+use crate::cli::Failure;
+use crate::cli::prompt::{self, Choice};
 use crate::config::components::Component;
 
-/// Lets a person choose one of several; gives its place.
-fn choose(title: &str, items: &[String]) -> Result<usize, Failure> {
-    println!("\n>>>> {title}\n");
-    for (index, item) in items.iter().enumerate() {
-        println!("    {:>2})  {item}", index + 1);
+/// What a person wants next.
+pub(super) enum Asked {
+    /// This.
+    Do(Box<Command>),
+    /// Something else: back to the first menu.
+    Again,
+    /// No more.
+    Quit,
+}
+
+/// Why a question was not answered by one of the items.
+enum Away {
+    Back,
+    Quit,
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Away {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
-    println!("\n     q)  quit\n");
-    loop {
-        let answer = prompt::text("Enter choice", "q")?;
-        if answer.eq_ignore_ascii_case("q") {
-            return Err(Failure::new("nothing was done"));
-        }
-        match answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1)) {
-            Some(index) if index < items.len() => return Ok(index),
-            _ => println!("Please enter a number from 1 to {}, or q.", items.len()),
-        }
+}
+
+/// Lets a person choose one of several; gives its place.
+fn choose(title: &str, items: &[String]) -> Result<usize, Away> {
+    match prompt::menu(title, items, &[('b', "back"), ('q', "quit")])? {
+        Choice::Item(place) => Ok(place),
+        Choice::Key('b') => Err(Away::Back),
+        Choice::Key(_) => Err(Away::Quit),
     }
 }
 
@@ -43,15 +57,26 @@ pub(super) fn missing_names(command: &mut Command) -> Result<(), Failure> {
 }
 
 /// Asks for a whole command.
-pub(super) fn command(session: &mut Session, options: &Options) -> Result<Command, Failure> {
+pub(super) fn command(session: &mut Session, options: &Options) -> Result<Asked, Failure> {
+    match ask(session, options) {
+        Ok(command) => Ok(Asked::Do(Box::new(command))),
+        Err(Away::Back) => Ok(Asked::Again),
+        Err(Away::Quit) => Ok(Asked::Quit),
+        Err(Away::Failed(failure)) => Err(failure),
+    }
+}
+
+fn ask(session: &mut Session, options: &Options) -> Result<Command, Away> {
     let labels: Vec<String> = KINDS.iter().map(|kind| kind.label.to_owned()).collect();
-    let kind: &'static Kind = KINDS
-        .get(choose("What do you want to configure?", &labels)?)
-        .ok_or_else(|| Failure::new("nothing was done"))?;
+    let kind: &'static Kind = match prompt::menu("What do you want to configure?", &labels, &[('q', "quit")])?
+    {
+        Choice::Item(place) => KINDS.get(place).ok_or(Away::Quit)?,
+        Choice::Key(_) => return Err(Away::Quit),
+    };
     let actions = Action::of(kind);
     let names: Vec<String> = actions.iter().map(|action| action.name(kind)).collect();
     let chosen = choose(&format!("{}: what do you want to do?", kind.label), &names)?;
-    let action = *actions.get(chosen).ok_or_else(|| Failure::new("nothing was done"))?;
+    let action = *actions.get(chosen).ok_or(Away::Back)?;
     let mut command = Command {
         action,
         kind,
@@ -63,22 +88,18 @@ pub(super) fn command(session: &mut Session, options: &Options) -> Result<Comman
     // The parent's name first: with it the names there are can be offered.
     let own = kind.own_option();
     for option in kind.options().filter(|option| Some(*option) != own) {
-        let default = match option {
-            "backend-name" => "userRoot",
-            "provider-name" => "Multimaster Synchronization",
-            _ => "",
-        };
-        let name = prompt::text(&format!("--{option}"), default)?;
+        let name = parent(session, &command, option)?;
         command.names.set(option, name);
     }
     if let Some(own) = own.filter(|_| action != Action::List) {
-        if action == Action::Create {
-            command.names.set(own, prompt::text(&format!("Name of the new {}", kind.label), "")?);
+        let name = if action == Action::Create {
+            named(&format!("Name of the new {}", kind.label))?
         } else {
             let there = show::siblings(session, &command)?;
             let place = choose(&format!("Which {}?", kind.label), &there)?;
-            command.names.set(own, there.get(place).cloned().unwrap_or_default());
-        }
+            there.get(place).cloned().unwrap_or_default()
+        };
+        command.names.set(own, name);
     }
     let component = match action {
         Action::Set => {
@@ -86,16 +107,60 @@ pub(super) fn command(session: &mut Session, options: &Options) -> Result<Comman
             show::get(session, &command)?;
             entry.component()
         }
-        Action::Create => kind.component(None),
+        Action::Create => {
+            let class = of_type(kind, &mut command.wishes)?;
+            kind.component(class)
+        }
         Action::List | Action::Get | Action::Delete => None,
     };
     if let Some(component) = component {
         ask_values(session, component, &mut command.wishes)?;
     }
     if action == Action::Delete && !prompt::yes(&format!("Delete the {}", command.object()), false)? {
-        return Err(Failure::new("nothing was done"));
+        return Err(Away::Back);
     }
     Ok(command)
+}
+
+/// Asks for a text until there is one.
+fn named(question: &str) -> Result<String, Failure> {
+    loop {
+        let name = prompt::text(question, "")?;
+        if !name.trim().is_empty() {
+            return Ok(name.trim().to_owned());
+        }
+    }
+}
+
+/// The name of what the command's object stands below: one of those there are.
+fn parent(session: &mut Session, command: &Command, option: &'static str) -> Result<String, Away> {
+    let above = KINDS.iter().find(|kind| {
+        kind.own_option() == Some(option) && command.kind.dn.ends_with(&format!(",{}", kind.dn))
+    });
+    let Some(above) = above else { return Ok(named(&format!("--{option}"))?) };
+    let of_above = Command {
+        action: Action::List,
+        kind: above,
+        names: command.names.clone(),
+        wishes: Wishes::default(),
+        advanced: false,
+        script_friendly: false,
+    };
+    let there = show::siblings(session, &of_above)?;
+    let place = choose(&format!("Of which {}?", above.label), &there)?;
+    Ok(there.get(place).cloned().unwrap_or_default())
+}
+
+/// Which type of its kind a new object is to have; the class that its properties go by.
+fn of_type(kind: &'static Kind, wishes: &mut Wishes) -> Result<Option<&'static str>, Away> {
+    if kind.types.len() < 2 {
+        return Ok(None);
+    }
+    let names: Vec<String> = kind.types.iter().map(|one| one.name.to_owned()).collect();
+    let place = choose(&format!("Which type of {}?", kind.label), &names)?;
+    let chosen = kind.types.get(place);
+    wishes.kind_type = chosen.map(|one| one.name.to_owned());
+    Ok(chosen.and_then(|one| one.classes.last().copied()))
 }
 
 /// Asks for properties until an empty answer.

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 pub(super) use options::Options;
 
+use self::ask::Asked;
 use self::catalog::{Action, Kind};
 use self::options::{Names, Wishes};
 use self::property::Checker;
@@ -61,25 +62,37 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     if let Some(text) = text {
         return run_batch(options, &text);
     }
-    let mut session = None;
-    let command = if options.subcommand.is_none() && options.admin.asks() && options.wishes.is_empty() {
-        let open = session.insert(open(options)?);
-        ask::command(open, options)?
-    } else {
-        let mut command = plan(options)?;
-        if options.admin.asks() {
-            ask::missing_names(&mut command)?;
-        }
-        command
-    };
+    if options.subcommand.is_none() && options.admin.asks() && options.wishes.is_empty() {
+        return interact(options);
+    }
+    let mut command = plan(options)?;
+    if options.admin.asks() {
+        ask::missing_names(&mut command)?;
+    }
     precheck(&command, &Checker::new())?;
-    let mut session = match session {
-        Some(session) => session,
-        None => open(options)?,
-    };
+    let mut session = open(options)?;
     tell_command(options, &command)?;
     execute(&mut session, &command)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for commands and does them, until there are no more.
+fn interact(options: &Options) -> Result<ExitCode, Failure> {
+    let mut session = open(options)?;
+    loop {
+        let command = match ask::command(&mut session, options)? {
+            Asked::Do(command) => command,
+            Asked::Again => continue,
+            Asked::Quit => return Ok(ExitCode::SUCCESS),
+        };
+        let done = precheck(&command, &Checker::new())
+            .and_then(|()| tell_command(options, &command))
+            .and_then(|()| execute(&mut session, &command));
+        // A person tries again.
+        if let Err(failure) = done {
+            println!("{}", failure.text);
+        }
+    }
 }
 
 fn open(options: &Options) -> Result<Session, Failure> {
