@@ -165,14 +165,18 @@ fn dsconfig_makes_objects_of_every_type_by_asking() {
     person.sees("created successfully");
 
     // A mistake ends nothing.
-    person.chooses("Log Rotation Policy");
-    person.chooses("create-log-rotation-policy");
-    person.sees("Name of the new Log Rotation Policy: ");
-    person.types("Hourly");
-    person.chooses("time-limit");
-    person.sees("Property: ");
-    person.types("");
-    person.sees("needs --set rotation-interval:VALUE");
+    for outcome in ["created successfully", "exists already; set-log-rotation-policy-prop changes it"] {
+        person.chooses("Log Rotation Policy");
+        person.chooses("create-log-rotation-policy");
+        person.sees("Name of the new Log Rotation Policy: ");
+        person.types("Hourly");
+        person.chooses("time-limit");
+        person.sees("Property: ");
+        person.types("rotation-interval:1h");
+        person.sees("Property: ");
+        person.types("");
+        person.sees(outcome);
+    }
     person.chooses("Backend Index");
     person.chooses("list-backend-indexes");
     person.chooses("userRoot");
