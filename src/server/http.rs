@@ -73,7 +73,7 @@ async fn serve(stream: TcpStream, address: SocketAddr, endpoint: &Endpoint, heal
     if !is_admitted(&listener, address.ip()).await {
         return;
     }
-    let _ = stream.set_nodelay(listener.tcp_no_delay);
+    socket::tune(&stream, &listener);
     drop(listener);
     match endpoint.tls.load_full() {
         Some(tls) if endpoint.implicit_tls => {

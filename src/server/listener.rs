@@ -212,7 +212,7 @@ async fn serve(
         let is_told = listener.send_rejection_notice && !endpoint.implicit_tls;
         return socket::turn_away(stream, is_told.then_some(&notice)).await;
     }
-    let _ = stream.set_nodelay(listener.tcp_no_delay);
+    socket::tune(&stream, &listener);
     let around = Surroundings {
         bounds: Bounds {
             message: listener.max_request_size,

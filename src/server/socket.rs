@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use crate::config::Listener;
 use crate::protocol::encode;
 use crate::protocol::result::LdapResult;
 
@@ -37,6 +38,11 @@ impl Socket for TlsStream<TcpStream> {
     fn discard_on_close(&self) {
         self.get_ref().0.discard_on_close();
     }
+}
+
+/// Sets the options of an accepted socket as its listener is configured.
+pub(super) fn tune(stream: &TcpStream, listener: &Listener) {
+    let _ = stream.set_nodelay(listener.tcp_no_delay);
 }
 
 /// Ends writing and reads on for a while: closing over unread octets would reset the connection, and the client might
@@ -91,4 +97,45 @@ thread_local! {
 /// The address without what only matters to the kernel.
 pub(super) fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::{ConfigChange, ConfigStore, Instance, SecretValue, SetupOptions};
+    use crate::protocol::message::ModifyOperation;
+    use crate::schema::SchemaStore;
+
+    /// What the kernel says of an accepted socket after the property was set: nothing shows it from outside.
+    #[tokio::test]
+    async fn the_kernel_is_told_of_use_tcp_no_delay() {
+        let place = tempfile::tempdir().unwrap();
+        let root = SecretValue::new("{CLEAR}password".into());
+        let options = SetupOptions::new(vec!["dc=example".to_owned()], "cn=root".to_owned(), root);
+        let instance = Instance::create(&place.path().join("instance"), &options).unwrap();
+        let schema = Arc::new(SchemaStore::builtin(true));
+        let config = ConfigStore::open(&instance, schema, Arc::new(SystemClock::new())).unwrap();
+        let ports = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for name in ["LDAP Connection Handler", "HTTP Connection Handler"] {
+            for (value, is_set) in [(None, true), (Some("false"), false), (Some("true"), true)] {
+                if let Some(value) = value {
+                    let change = ConfigChange {
+                        operation: ModifyOperation::Replace,
+                        attribute: "ds-cfg-use-tcp-no-delay".to_owned(),
+                        values: vec![value.as_bytes().to_vec()],
+                    };
+                    config.modify(&format!("cn={name},cn=Connection Handlers,cn=config"), &[change]).unwrap();
+                }
+                let config = config.current();
+                let listener = config.listeners.iter().find(|one| one.name == name).unwrap();
+                let _client = TcpStream::connect(ports.local_addr().unwrap()).await.unwrap();
+                let (accepted, _) = ports.accept().await.unwrap();
+                tune(&accepted, listener);
+                assert_eq!(accepted.nodelay().unwrap(), is_set, "{name} {value:?}");
+            }
+        }
+    }
 }

@@ -645,6 +645,23 @@ mod tests {
         assert!(!text.contains("a secret"));
     }
 
+    /// Nothing that a client can ask for makes the server change data by itself, so this is seen here.
+    #[test]
+    fn the_servers_own_changes_are_audited_where_that_is_wanted() {
+        let add =
+            encoded(|out, id| request::add(out, id, "cn=x,dc=example", &[("cn", &[&b"x"[..]][..])], &[]));
+        for (suppress_internal, count) in [(true, 1), (false, 2)] {
+            let of =
+                LogPublisher { suppress_internal, ..LogPublisher::new("audit", LogKind::Audit, "audit") };
+            let text = written(&of, |log| {
+                log.end(&LoggedRequest { connection: 0, ..asked(&add) }, &ended(&LdapResult::success()));
+                log.end(&asked(&add), &ended(&LdapResult::success()));
+            });
+            assert_eq!(text.matches("dn: cn=x,dc=example\nchangetype: add\n").count(), count, "{text}");
+            assert_eq!(text.contains("; conn=0; "), !suppress_internal, "{text}");
+        }
+    }
+
     #[test]
     fn slow_sampled_and_filtered_logs_take_what_concerns_them() {
         let good = LdapResult::success();

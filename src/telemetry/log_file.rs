@@ -236,6 +236,27 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"after");
     }
 
+    /// The server's own day cannot be waited for, so the moments are told.
+    #[test]
+    fn times_of_day_put_the_file_aside() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("access");
+        let now_ms = 1_700_000_000_000_u64;
+        let minute = |ms: u64| {
+            let at = time(ms).to_zoned(jiff::tz::TimeZone::system());
+            u16::try_from(i32::from(at.hour()) * 60 + i32::from(at.minute())).unwrap()
+        };
+        let mut publisher = LogPublisher::new("access", crate::config::LogKind::Access, "access");
+        for (at, files) in [(minute(now_ms) + 7, 1), (minute(now_ms), 2)] {
+            publisher.rotate_at = vec![at % 1440];
+            let mut file = LogFile::open(&path, 0o640, now_ms - 120_000).unwrap();
+            file.opened_ms = now_ms - 120_000;
+            file.write(b"x").unwrap();
+            file.rotate(&Rotation::of(&publisher), now_ms).unwrap();
+            assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), files, "{at}");
+        }
+    }
+
     #[test]
     fn times_of_day_strike_once() {
         let zone = jiff::tz::TimeZone::UTC;

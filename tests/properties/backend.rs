@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::fixture::SUFFIX;
 use crate::table::{DATA, Object, Round, Seen, nothing, play, row, stays};
-use crate::world::{World, below};
+use crate::world::{World, below, uid};
 
 const DESCRIPTION: Object = (
     "backend-index",
@@ -111,16 +111,33 @@ fn descriptions_are_found_equal(world: &World) -> bool {
     answer.is(0) && answer.found.len() == 12
 }
 
-/// The index is built anew with keys of three octets, and finds as many.
-fn short_parts_are_found(world: &World) -> bool {
-    let answer = below(&mut world.user("wide"), "(cn=*umb*)");
-    answer.is(0) && answer.found.len() == 12
+/// Keys of six octets lead to the one entry that has them in a row; keys of three to all that have some of them, which are
+/// more than this user may look at.
+fn keys_are_short(world: &World) -> bool {
+    let answer = below(&mut world.user("short"), "(cn=*abcdef*)");
+    if answer.is(0) {
+        assert_eq!(answer.found.len(), 1);
+    }
+    answer.is(11)
 }
 
 fn with_presence(world: &mut World) -> Vec<(&'static str, String)> {
     world.prepare(
         "create-backend-index --backend-name userRoot --index-name description --set index-type:presence\n",
     );
+    let mut root = world.root();
+    world.person(&mut root, "short", &[]);
+    assert!(root.replace(&uid("short"), "ds-rlim-lookthrough-limit", &[b"3"]).is(0));
+    for cn in [
+        "of abcdef in a row",
+        "abc bcd cde def 1",
+        "abc bcd cde def 2",
+        "abc bcd cde def 3",
+        "abc bcd cde def 4",
+    ] {
+        let dn = format!("cn={cn},ou=numbers,{SUFFIX}");
+        assert!(root.add(&dn, &[("objectClass", "person"), ("cn", cn), ("sn", "letters")]).is(0));
+    }
     Vec::new()
 }
 
@@ -137,7 +154,7 @@ pub(crate) const ROUNDS: &[Round] = &[
             row(DATA, "db-directory-permissions", &["750"], Seen::Restart(is_open_to_the_group)),
             row(DATA, "base-dn", &[SUFFIX, "dc=second"], Seen::Restart(has_a_second_suffix)),
             row(DESCRIPTION, "index-type", &["equality"], Seen::Live(descriptions_are_found_equal)),
-            row(NAMES, "substring-length", &["3"], Seen::After(short_parts_are_found)),
+            row(NAMES, "substring-length", &["3"], Seen::Live(keys_are_short)),
         ],
     },
     Round {

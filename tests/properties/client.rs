@@ -184,6 +184,15 @@ impl Client {
         self.stream.write_all(octets).and_then(|()| self.stream.flush()).is_ok()
     }
 
+    /// Sends octets without reading until the server takes no more; the error that ends it.
+    pub(crate) fn stuff(&mut self, octets: &[u8]) -> std::io::Error {
+        loop {
+            if let Err(error) = self.stream.write_all(octets).and_then(|()| self.stream.flush()) {
+                return error;
+            }
+        }
+    }
+
     pub(crate) fn message(&mut self) -> Option<Bytes> {
         loop {
             match cut(&mut self.input, usize::MAX) {

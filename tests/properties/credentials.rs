@@ -6,7 +6,7 @@ use ctsd::protocol::oid;
 use crate::client::{Client, Tls};
 use crate::fixture::SUFFIX;
 use crate::global::a_second_passes;
-use crate::table::{Object, POLICY, Round, Row, Seen, nothing, play, row, stays};
+use crate::table::{Object, POLICY, Round, Seen, nothing, play, row, stays};
 use crate::world::{World, uid};
 
 const SCHEME: Object = (
@@ -18,7 +18,7 @@ const PROXIED: Object =
     ("identity-mapper", "--mapper-name Proxied", "cn=Proxied,cn=Identity Mappers,cn=config");
 const EXACT: Object =
     ("identity-mapper", "--mapper-name \"Exact Match\"", "cn=Exact Match,cn=Identity Mappers,cn=config");
-const EXTERNAL: Object = (
+pub(crate) const EXTERNAL: Object = (
     "sasl-mechanism-handler (external)",
     "--handler-name EXTERNAL",
     "cn=EXTERNAL,cn=SASL Mechanisms,cn=config",
@@ -30,28 +30,21 @@ const BY_DN: Object = (
     "--mapper-name \"Subject Equals DN\"",
     "cn=Subject Equals DN,cn=Certificate Mappers,cn=config",
 );
-const BY_SUBJECT: Object = (
+pub(crate) const BY_SUBJECT: Object = (
     "certificate-mapper (subject-dn-to-user-attribute)",
     "--mapper-name \"Subject DN to User Attribute\"",
     "cn=Subject DN to User Attribute,cn=Certificate Mappers,cn=config",
 );
-const BY_PARTS: Object = (
+pub(crate) const BY_PARTS: Object = (
     "certificate-mapper (subject-attribute-to-user-attribute)",
     "--mapper-name \"Subject Attribute to User Attribute\"",
     "cn=Subject Attribute to User Attribute,cn=Certificate Mappers,cn=config",
 );
-const BY_FINGERPRINT: Object = (
+pub(crate) const BY_FINGERPRINT: Object = (
     "certificate-mapper (fingerprint)",
     "--mapper-name \"Fingerprint Mapper\"",
     "cn=Fingerprint Mapper,cn=Certificate Mappers,cn=config",
 );
-
-/// Mappings of certificates are shown with real certificates there.
-const fn mapped(object: Object, property: &'static str, values: &'static [&'static str]) -> Row {
-    let (file, test) =
-        ("tests/connections/certificates.rs", "certificates_are_mapped_to_entries_as_configured");
-    row(object, property, values, Seen::Elsewhere(file, test))
-}
 
 /// The value that a new user's password is stored as.
 fn stored(world: &World) -> String {
@@ -282,7 +275,7 @@ fn with_mappers(world: &mut World) -> Vec<(&'static str, String)> {
     Vec::new()
 }
 
-const BASE: &[&str] = &["ou=mapped,SUFFIX"];
+pub(crate) const BASE: &[&str] = &["ou=mapped,SUFFIX"];
 
 pub(crate) const ROUNDS: &[Round] = &[
     Round {
@@ -340,36 +333,6 @@ pub(crate) const ROUNDS: &[Round] = &[
                 &["cn=By Mail,cn=Identity Mappers,cn=config"],
                 Seen::Live(plain_takes_mail),
             ),
-            mapped(
-                EXTERNAL,
-                "certificate-mapper",
-                &["cn=Fingerprint Mapper,cn=Certificate Mappers,cn=config"],
-            ),
-            row(
-                EXTERNAL,
-                "certificate-attribute",
-                &["userSMIMECertificate"],
-                Seen::Elsewhere(
-                    "tests/connections/certificates.rs",
-                    "external_takes_the_certificate_for_the_proof",
-                ),
-            ),
-            row(
-                EXTERNAL,
-                "certificate-validation-policy",
-                &["always"],
-                Seen::Elsewhere(
-                    "tests/connections/certificates.rs",
-                    "external_takes_the_certificate_for_the_proof",
-                ),
-            ),
-            mapped(BY_SUBJECT, "subject-attribute", &["description"]),
-            mapped(BY_SUBJECT, "user-base-dn", BASE),
-            mapped(BY_PARTS, "subject-attribute-mapping", &["cn:cn", "emailAddress:mail"]),
-            mapped(BY_PARTS, "user-base-dn", BASE),
-            mapped(BY_FINGERPRINT, "fingerprint-attribute", &["description"]),
-            mapped(BY_FINGERPRINT, "fingerprint-algorithm", &["sha256"]),
-            mapped(BY_FINGERPRINT, "user-base-dn", BASE),
         ],
     },
     Round {

@@ -4,6 +4,7 @@ use ctsd::protocol::oid;
 use rustls::CipherSuite::{TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384};
 use rustls::version::{TLS12, TLS13};
 
+use crate::certificates::{authority, is_taken, trusting};
 use crate::client::{Client, Tls, http, listens};
 use crate::fixture::SUFFIX;
 use crate::ports::free_port;
@@ -275,6 +276,7 @@ fn keys_are_other(world: &World) -> bool {
 
 fn with_handlers(world: &mut World) -> Vec<(&'static str, String)> {
     other_certificate(world);
+    trusting(world, "trust.pem", "own", |world| world.server.ldaps);
     let names = ports(
         world,
         &[
@@ -323,6 +325,7 @@ fn with_another_port(world: &mut World) -> Vec<(&'static str, String)> {
         "create-key-manager-provider --provider-name Other --type pem --set enabled:true \
          --set cts-certificate-file:config/tls/other.pem --set cts-private-key-file:config/tls/other.key\n",
     );
+    trusting(world, "trust.pem", "own", |world| world.server.ldaps);
     ports(world, &["admin"])
 }
 
@@ -338,6 +341,9 @@ fn with_two_providers(world: &mut World) -> Vec<(&'static str, String)> {
          --set \"key-manager-provider:cn=PEM,cn=Key Manager Providers,cn=config\" \
          --set \"key-manager-provider:cn=Other,cn=Key Manager Providers,cn=config\"\n",
     );
+    authority(world, "other-trust.pem", "Directory Manager", "other");
+    trusting(world, "admin-trust.pem", "admin", |world| world.server.admin);
+    trusting(world, "trust.pem", "own", |world| world.server.ldaps);
     Vec::new()
 }
 
@@ -345,19 +351,43 @@ fn admin_moves(world: &mut World, names: &[(&'static str, String)]) {
     world.server.admin = names[0].1.parse().unwrap();
 }
 
-const fn by_certificates(object: Object, property: &'static str, values: &'static [&'static str]) -> Row {
-    let test = "clients_are_asked_for_a_certificate_as_configured_at_once";
-    row(object, property, values, Seen::Elsewhere("tests/connections/certificates.rs", test))
+const fn no_delay(object: Object) -> Row {
+    let test = "the_kernel_is_told_of_use_tcp_no_delay";
+    row(object, "use-tcp-no-delay", &["false"], Seen::Elsewhere("src/server/socket.rs", test))
 }
 
-const fn no_delay(object: Object) -> Row {
-    // Nothing outside the process shows the option; that it is read is seen in what is bound.
-    row(
-        object,
-        "use-tcp-no-delay",
-        &["false"],
-        Seen::Elsewhere("tests/connections/stream.rs", "a_request_may_come_octet_by_octet"),
-    )
+fn secure_asks_for_certificates(world: &World) -> bool {
+    is_taken(world, port(world, "secure"), "own")
+}
+
+fn nobody_is_asked_for_certificates(world: &World) -> bool {
+    !is_taken(world, world.server.ldaps, "own")
+}
+
+fn nobody_is_asked_by_the_connector(world: &World) -> bool {
+    !is_taken(world, world.server.admin, "admin")
+}
+
+fn admin_trusts_as_others_do(world: &World) -> bool {
+    is_taken(world, world.server.admin, "own")
+}
+
+fn others_are_trusted(world: &World) -> bool {
+    is_taken(world, world.server.ldaps, "other")
+}
+
+/// Who takes nothing is cut long before the default, and before the client gives up.
+fn deaf_ones_are_cut(world: &World) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    let mut client = Client::narrow(port(world, "tls"));
+    let mut batch = bytes::BytesMut::new();
+    for _ in 0..50 {
+        batch.extend_from_slice(&client.written(|out, id| {
+            let search = ctsd::protocol::request::Search::base("cn=schema");
+            ctsd::protocol::request::search(out, id, &search, &[]);
+        }));
+    }
+    matches!(client.stuff(&batch).kind(), ConnectionReset | BrokenPipe)
 }
 
 const OTHER: &[&str] = &["cn=Other,cn=Key Manager Providers,cn=config"];
@@ -375,26 +405,27 @@ pub(crate) const ROUNDS: &[Round] = &[
             row(SECURE, "ssl-protocol", &["TLSv1.3"], Seen::Restart(secure_is_new)),
             row(SECURE, "ssl-cipher-suite", &["TLS13_AES_256_GCM_SHA384"], Seen::Restart(secure_is_strong)),
             row(SECURE, "key-manager-provider", OTHER, Seen::Restart(secure_is_other)),
-            by_certificates(
+            row(
                 SECURE,
                 "trust-manager-provider",
                 &["cn=PEM,cn=Trust Manager Providers,cn=config"],
+                Seen::Restart(secure_asks_for_certificates),
             ),
             row(SECURE, "accept-backlog", &["7"], Seen::Restart(secure_queues_seven)),
             row(SECURE, "use-tcp-keep-alive", &["false"], Seen::Restart(secure_is_not_kept_alive)),
             no_delay(LDAP),
             row(LDAP, "max-request-size", &["20 kb"], Seen::Live(large_requests_end)),
             row(
-                LDAP,
+                handler!("ldap", "Plain"),
                 "max-blocked-write-time-limit",
-                &["1 m"],
-                Seen::Elsewhere("tests/connections/flow.rs", "who_does_not_take_its_answers_in_time_is_cut"),
+                &["200 ms"],
+                Seen::After(deaf_ones_are_cut),
             ),
             row(LDAP, "denied-client", &["127.0.0.9"], Seen::Live(some_are_denied)),
             row(LDAP, "send-rejection-notice", &["false"], Seen::Live(nothing_is_said_to_them)),
             row(SECURE, "allowed-client", &["127.0.0.1"], Seen::Live(others_are_not_allowed)),
             row(LDAP, "keep-stats", &["false"], Seen::Live(counts_nothing)),
-            by_certificates(LDAPS, "ssl-client-auth-policy", &["disabled"]),
+            row(LDAPS, "ssl-client-auth-policy", &["disabled"], Seen::Live(nobody_is_asked_for_certificates)),
         ],
     },
     Round {
@@ -427,12 +458,12 @@ pub(crate) const ROUNDS: &[Round] = &[
             row(ADMIN, "ssl-protocol", &["TLSv1.3"], Seen::Restart(admin_is_new)),
             row(ADMIN, "ssl-cipher-suite", &["TLS13_AES_256_GCM_SHA384"], Seen::Restart(admin_is_strong)),
             row(ADMIN, "key-manager-provider", OTHER, Seen::Restart(admin_is_other)),
-            by_certificates(
+            row(
                 ADMIN,
                 "trust-manager-provider",
                 &["cn=PEM,cn=Trust Manager Providers,cn=config"],
+                Seen::Restart(admin_trusts_as_others_do),
             ),
-            by_certificates(ADMIN, "ssl-client-auth-policy", &["disabled"]),
         ],
     },
     Round {
@@ -441,7 +472,8 @@ pub(crate) const ROUNDS: &[Round] = &[
         moved: stays,
         rows: &[
             row(KEYS, "enabled", &["false"], Seen::Restart(keys_are_other)),
-            by_certificates(TRUST, "enabled", &["false"]),
+            row(TRUST, "enabled", &["false"], Seen::Restart(nobody_is_asked_for_certificates)),
+            row(ADMIN, "ssl-client-auth-policy", &["disabled"], Seen::Live(nobody_is_asked_by_the_connector)),
         ],
     },
     Round {
@@ -451,7 +483,7 @@ pub(crate) const ROUNDS: &[Round] = &[
         rows: &[
             row(KEYS, "cts-certificate-file", &["config/tls/other.pem"], Seen::Restart(keys_are_other)),
             row(KEYS, "cts-private-key-file", &["config/tls/other.key"], Seen::Restart(keys_are_other)),
-            by_certificates(TRUST, "cts-trust-file", &["config/tls/other.pem"]),
+            row(TRUST, "cts-trust-file", &["config/tls/other-trust.pem"], Seen::Restart(others_are_trusted)),
         ],
     },
 ];

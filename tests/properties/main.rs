@@ -17,6 +17,7 @@ mod ports;
 mod trust;
 
 mod backend;
+mod certificates;
 mod client;
 mod credentials;
 #[allow(dead_code, reason = "the tools' tests use all of it")]

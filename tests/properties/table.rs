@@ -19,7 +19,7 @@ pub(crate) enum Seen {
     Kept,
     /// It cannot be set so: exit code, and what is said.
     Refused(i32, &'static str),
-    /// In a test elsewhere: file and function. Here it is set, read back and kept.
+    /// Nothing outside the process shows it: in a test elsewhere, file and function. Here it is set, read back and kept.
     Elsewhere(&'static str, &'static str),
 }
 
@@ -87,6 +87,7 @@ pub(crate) fn stays(_: &mut World, _: &[(&'static str, String)]) {}
 /// All rounds.
 const ALL: &[&[Round]] = &[
     crate::backend::ROUNDS,
+    crate::certificates::ROUNDS,
     crate::credentials::ROUNDS,
     crate::global::ROUNDS,
     crate::handlers::ROUNDS,

@@ -3,6 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
+use ctsd::protocol::message::ModifyOperation;
+use ctsd::protocol::request;
+
+use crate::client::Client;
+use crate::fixture::SUFFIX;
 use crate::table::{GLOBAL, Object, Round, Seen, TASKS, nothing, play, row, stays};
 use crate::world::{World, until};
 
@@ -30,7 +35,7 @@ fn give(world: &World, class: &str, more: &[(&str, &str)]) -> (String, crate::cl
 /// A rebuild whose end is told to somebody.
 fn rebuild(world: &World) -> String {
     let more = [
-        ("ds-task-rebuild-base-dn", crate::fixture::SUFFIX),
+        ("ds-task-rebuild-base-dn", SUFFIX),
         ("ds-task-rebuild-index", "mail"),
         ("ds-task-notify-on-completion", "admin@example.com"),
     ];
@@ -158,6 +163,28 @@ fn has_three_workers(world: &World) -> bool {
     names.filter(|name| name.starts_with("lane-")).count() == 3
 }
 
+/// Many changes at once, on several connections: some are answered with busy.
+fn changes_are_turned_away(world: &World) -> bool {
+    const EACH: usize = 200;
+    let mut clients: Vec<Client> = (0..3).map(|_| world.root()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let mut out = bytes::BytesMut::new();
+        for turn in 0..EACH {
+            let dn = format!("cn=number {},ou=numbers,{SUFFIX}", (number + turn) % 12);
+            let text = turn.to_string();
+            let change = [(ModifyOperation::Replace, ("description", &[text.as_bytes()][..]))];
+            let asked = client.written(|out, id| request::modify(out, id, &dn, &change, &[]));
+            out.extend_from_slice(&asked);
+        }
+        assert!(client.send(&out));
+    }
+    let answers =
+        clients.iter_mut().flat_map(|client| (0..EACH).map(|_| client.answer()).collect::<Vec<_>>());
+    let codes: Vec<_> = answers.map(|answer| answer.code.unwrap()).collect();
+    assert!(codes.iter().all(|code| matches!(code, 0 | 51)), "{codes:?}");
+    codes.contains(&51)
+}
+
 pub(crate) const ROUNDS: &[Round] = &[
     Round {
         name: "notices",
@@ -191,17 +218,14 @@ pub(crate) const ROUNDS: &[Round] = &[
         moved: stays,
         rows: &[
             row(TASKS, "task-retention-time", &["0 s"], Seen::Live(is_forgotten)),
-            row(
-                QUEUE,
-                "max-work-queue-capacity",
-                &["900"],
-                Seen::Elsewhere(
-                    "src/backend/tests/order.rs",
-                    "changes_that_wait_for_their_entries_count_as_waiting",
-                ),
-            ),
             row(QUEUE, "num-worker-threads", &["3"], Seen::Restart(has_three_workers)),
         ],
+    },
+    Round {
+        name: "a short queue",
+        prepare: nothing,
+        moved: stays,
+        rows: &[row(QUEUE, "max-work-queue-capacity", &["1"], Seen::Restart(changes_are_turned_away))],
     },
 ];
 
