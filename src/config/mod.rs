@@ -9,6 +9,7 @@ pub mod components;
 pub mod properties;
 
 mod check;
+mod destination;
 mod error;
 mod instance;
 mod log_components;
@@ -22,6 +23,7 @@ mod template;
 mod tree;
 
 pub use check::{accepted_and_ignored, effect_of};
+pub use destination::{MailSecurity, MailServer, WebAddress};
 pub use error::ConfigError;
 pub use instance::{Instance, Profile, SetupOptions};
 pub use logs::{FilteringPolicy, LogCriteria, LogFormat, LogKind, LogPublisher};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::destination::{MailServer, WebAddress};
 use crate::name::Dn;
 use crate::schema::Schema;
 
@@ -81,6 +82,10 @@ pub enum PropertyKind {
     Privilege,
     /// A host and a port, `host:port`.
     HostPort,
+    /// A mail server ([`MailServer`]).
+    MailServer,
+    /// An address of the web ([`WebAddress`]).
+    WebAddress,
     /// File permissions, three octal digits.
     Permissions,
     /// A numeric OID or `locale.suffix`; not looked up.
@@ -134,6 +139,12 @@ impl PropertyKind {
             }
             Self::Privilege => "the name of a privilege such as unindexed-search".to_owned(),
             Self::HostPort => "a host and a port, host:port".to_owned(),
+            Self::MailServer => {
+                "host:port, smtp://user@host:port (STARTTLS) or smtps://user@host:port (TLS); the user's password is \
+                 in a file (cts-smtp-password-file), never here"
+                    .to_owned()
+            }
+            Self::WebAddress => "an address that begins with http:// or https://, without a user name".to_owned(),
             Self::Permissions => "three octal digits such as 640".to_owned(),
             Self::Oid => "an OID".to_owned(),
             Self::Text => "text".to_owned(),
@@ -177,6 +188,8 @@ impl PropertyKind {
             Self::HostPort => value.trim().rsplit_once(':').is_some_and(|(host, port)| {
                 !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
             }),
+            Self::MailServer => MailServer::parse(value).is_some(),
+            Self::WebAddress => WebAddress::parse(value).is_some(),
             Self::Permissions => {
                 value.len() == 3 && value.bytes().all(|octet| (b'0'..=b'7').contains(&octet))
             }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::destination::{MailServer, WebAddress};
 use super::snapshot::{
     AccessConfig, AdministrationConfig, BackendConfig, ChangelogConfig, ClientAuth, Config, Durability,
     Global, IdentityMapper, IndexConfig, IndexKind, IndexStoreKind, Listener, ListenerKind, PasswordPolicy,
@@ -106,9 +107,11 @@ fn global(entry: &ConfigEntry, schema: &Schema) -> Global {
         trust_transaction_ids: entry.boolean("trust-transaction-ids"),
         default_password_policy: key_of(entry, "default-password-policy", schema),
         proxied_authorization_identity_mapper: key_of(entry, "proxied-authorization-identity-mapper", schema),
-        smtp_servers: entry.owned("smtp-server"),
+        smtp_servers: entry.setting("smtp-server").into_iter().filter_map(MailServer::parse).collect(),
+        smtp_password_file: entry.first("cts-smtp-password-file").map(PathBuf::from),
         task_sender: None,
-        task_webhook: entry.first("cts-task-webhook-url").map(str::to_owned),
+        task_webhook: entry.first("cts-task-webhook-url").and_then(WebAddress::parse),
+        task_trust_file: entry.first("cts-task-trust-file").map(PathBuf::from),
         task_hook: entry.first("cts-task-hook").map(str::to_owned),
         allowed_tasks: entry.owned("allowed-task"),
         disabled_privileges: entry.owned("disabled-privilege"),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::destination::{MailServer, WebAddress};
 use super::logs::LogPublisher;
 use super::sasl::SaslConfig;
 use crate::schema::NormalizedDn;
@@ -65,11 +66,15 @@ pub struct Global {
     pub trust_transaction_ids: bool,
     pub default_password_policy: Option<NormalizedDn>,
     pub proxied_authorization_identity_mapper: Option<NormalizedDn>,
-    pub smtp_servers: Vec<String>,
+    pub smtp_servers: Vec<MailServer>,
+    /// The file with the password of who logs in to mail servers.
+    pub smtp_password_file: Option<PathBuf>,
     /// Who mail about tasks comes from.
     pub task_sender: Option<String>,
     /// Where the end of a task is posted to.
-    pub task_webhook: Option<String>,
+    pub task_webhook: Option<WebAddress>,
+    /// The file of the authorities that vouch for mail and web servers, if not the system's.
+    pub task_trust_file: Option<PathBuf>,
     /// What is executed when a task ends.
     pub task_hook: Option<String>,
     pub allowed_tasks: Vec<String>,

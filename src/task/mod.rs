@@ -15,6 +15,7 @@ mod schedule;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod works;
 
 pub use class::{Class, Classes, Construct, Context, Done, Handle, Host, Severity, Source, Work};

@@ -8,20 +8,22 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{Address, Message, SmtpTransport, Transport};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 
 use super::agenda::Task;
 use super::schedule::stamp;
 use super::state::State;
-use crate::config::Global;
+use crate::config::{Global, Instance, MailSecurity, MailServer, WebAddress};
 
 /// How long a mail server or a web server may take for each step.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the hook may run, in steps of [`LOOK`].
 const HOOK_LOOKS: u32 = 600;
 const LOOK: Duration = Duration::from_millis(100);
-/// The mail port where the configuration names none.
-const SMTP: u16 = 25;
 
 /// Whether mail can be sent to this address.
 pub(super) fn check_address(text: &str) -> Result<(), String> {
@@ -77,18 +79,18 @@ impl Report<'_> {
 }
 
 /// Tells who wants to know of a task's end; what went wrong with that.
-pub(super) fn send(task: &Task, global: &Global, now_ms: u64) -> Vec<String> {
+pub(super) fn send(task: &Task, global: &Global, instance: &Instance, now_ms: u64) -> Vec<String> {
     let class = task.attributes.values("ds-task-class-name").next().unwrap_or_default();
     let class = String::from_utf8_lossy(class).into_owned();
     let report = Report { task, class, state: task.state() };
     let mut faults = Vec::new();
     let addresses = report.addresses();
     if !addresses.is_empty() {
-        faults.extend(mail(&report, &addresses, global, now_ms).err());
+        faults.extend(mail(&report, &addresses, global, instance, now_ms).err());
     }
     if let Some(url) = &global.task_webhook {
-        faults
-            .extend(post(&report, url).err().map(|why| format!("ds-cfg-cts-task-webhook-url {url}: {why}")));
+        let posted = post(&report, url, global, instance);
+        faults.extend(posted.err().map(|why| format!("ds-cfg-cts-task-webhook-url {url}: {why}")));
     }
     if let Some(hook) = &global.task_hook {
         faults.extend(execute(&report, hook).err().map(|why| format!("ds-cfg-cts-task-hook {hook}: {why}")));
@@ -102,24 +104,13 @@ fn host_name() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
 
-/// Host and port; a port is what stands behind the last colon that is not an IPv6 address's.
-fn host_port(text: &str, default: u16) -> Result<(String, u16), String> {
-    let text = text.trim();
-    let split = match text.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map(|(host, port)| (host, port.strip_prefix(':').unwrap_or(port))),
-        None => text.rsplit_once(':').filter(|(host, _)| !host.contains(':')),
-    };
-    match split {
-        Some((host, "")) => Ok((host.to_owned(), default)),
-        Some((host, port)) => {
-            let port = port.parse().map_err(|_| format!("{text}: \"{port}\" is no port"))?;
-            Ok((host.to_owned(), port))
-        }
-        None => Ok((text.to_owned(), default)),
-    }
-}
-
-fn mail(report: &Report<'_>, addresses: &[String], global: &Global, now_ms: u64) -> Result<(), String> {
+fn mail(
+    report: &Report<'_>,
+    addresses: &[String],
+    global: &Global,
+    instance: &Instance,
+    now_ms: u64,
+) -> Result<(), String> {
     if global.smtp_servers.is_empty() {
         return Err(format!(
             "no mail to {}: ds-cfg-smtp-server of cn=config is not set",
@@ -144,14 +135,65 @@ fn mail(report: &Report<'_>, addresses: &[String], global: &Global, now_ms: u64)
     let message = message.body(report.text()).map_err(|error| error.to_string())?;
     let mut faults = Vec::new();
     for server in &global.smtp_servers {
-        let (host, port) = host_port(server, SMTP)?;
-        let transport = SmtpTransport::builder_dangerous(host).port(port).timeout(Some(PATIENCE)).build();
-        match transport.send(&message) {
-            Ok(_) => return Ok(()),
+        let sent = transport(server, global, instance)
+            .and_then(|transport| transport.send(&message).map(drop).map_err(|error| reasons(&error)));
+        match sent {
+            Ok(()) => return Ok(()),
             Err(error) => faults.push(format!("{server}: {error}")),
         }
     }
     Err(format!("no mail to {}: {}", addresses.join(", "), faults.join("; ")))
+}
+
+/// An error with what it comes from, as far as it says more.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// How a mail server is reached, and who logs in.
+fn transport(server: &MailServer, global: &Global, instance: &Instance) -> Result<SmtpTransport, String> {
+    let tls = match server.security {
+        MailSecurity::Clear => Tls::None,
+        MailSecurity::StartTls => Tls::Required(mail_tls(server, global, instance)?),
+        MailSecurity::Tls => Tls::Wrapper(mail_tls(server, global, instance)?),
+    };
+    let mut builder = SmtpTransport::builder_dangerous(server.host.as_str())
+        .port(server.port)
+        .timeout(Some(PATIENCE))
+        .tls(tls);
+    if let Some(user) = &server.user {
+        builder = builder.credentials(Credentials::new(user.clone(), mail_password(global, instance)?));
+    }
+    Ok(builder.build())
+}
+
+fn mail_tls(server: &MailServer, global: &Global, instance: &Instance) -> Result<TlsParameters, String> {
+    let file = global.task_trust_file.as_deref().map(|file| instance.resolve(file));
+    let mut builder = TlsParameters::builder(server.host.clone()).certificate_store(CertificateStore::None);
+    for authority in super::trust::authorities(file.as_deref())? {
+        let authority = Certificate::from_der(authority.to_vec()).map_err(|error| reasons(&error))?;
+        builder = builder.add_root_certificate(authority);
+    }
+    builder.build().map_err(|error| reasons(&error))
+}
+
+/// The first line of the password file. It is read each time: another password needs nobody to be told.
+fn mail_password(global: &Global, instance: &Instance) -> Result<String, String> {
+    let file = global.smtp_password_file.as_deref();
+    let file = file.ok_or("ds-cfg-cts-smtp-password-file, the password of who logs in, is not set")?;
+    let file = instance.resolve(file);
+    let fault = |error: std::io::Error| format!("ds-cfg-cts-smtp-password-file {}: {error}", file.display());
+    let text = std::fs::read_to_string(&file).map_err(fault)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 fn json(text: &str) -> String {
@@ -168,10 +210,7 @@ fn json(text: &str) -> String {
 }
 
 /// Posts a small JSON object; any answer of the class 2xx will do.
-fn post(report: &Report<'_>, url: &str) -> Result<(), String> {
-    let rest = url.strip_prefix("http://").ok_or("only http:// is known")?;
-    let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, "/"));
-    let (host, port) = host_port(authority, 80)?;
+fn post(report: &Report<'_>, to: &WebAddress, global: &Global, instance: &Instance) -> Result<(), String> {
     let body = format!(
         "{{\"id\":{},\"class\":{},\"state\":\"{}\",\"succeeded\":{}}}",
         json(&report.task.id),
@@ -179,28 +218,63 @@ fn post(report: &Report<'_>, url: &str) -> Result<(), String> {
         report.state.name(),
         report.state.is_success()
     );
-    let ask = || -> std::io::Result<String> {
-        let mut addresses = (host.as_str(), port).to_socket_addrs()?;
-        let address = addresses.next().ok_or_else(|| std::io::Error::other("the host has no address"))?;
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(head.as_bytes())?;
-        let mut answer = Vec::new();
-        stream.take(64).read_to_end(&mut answer)?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+    let request = format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        to.path,
+        to.authority,
+        body.len()
+    );
+    let fault = |error: std::io::Error| reasons(&error);
+    let stream = connected(to).map_err(fault)?;
+    let answer = if to.is_tls {
+        let file = global.task_trust_file.as_deref().map(|file| instance.resolve(file));
+        let name =
+            ServerName::try_from(to.host.clone()).map_err(|_| "the host is no host name".to_owned())?;
+        let session = ClientConnection::new(super::trust::client(file.as_deref())?, name);
+        asked(StreamOwned::new(session.map_err(|error| error.to_string())?, stream), &request)
+    } else {
+        asked(stream, &request)
     };
-    let answer = ask().map_err(|error| error.to_string())?;
+    let answer = answer.map_err(fault)?;
     let status = answer.split_whitespace().nth(1).unwrap_or_default();
     if status.len() == 3 && status.starts_with('2') {
         return Ok(());
     }
     Err(format!("the answer is \"{}\"", answer.lines().next().unwrap_or_default()))
+}
+
+fn connected(to: &WebAddress) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::other("the host has no address");
+    for address in (to.host.as_str(), to.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Asks, and reads how the answer begins. More is not wanted, so it does not matter how the other side ends.
+fn asked(mut stream: impl Read + Write, request: &str) -> std::io::Result<String> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 64];
+    while answer.len() < 256 && !answer.contains(&b'\n') {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(octets) => answer.extend_from_slice(piece.get(..octets).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Executes the hook, without a shell, with nothing of the server's environment but `PATH`.
@@ -239,17 +313,6 @@ fn execute(report: &Report<'_>, hook: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_and_ports_are_told_apart() {
-        let is = |host: &str, port| Ok((host.to_owned(), port));
-        assert_eq!(host_port("mail.example.com", 25), is("mail.example.com", 25));
-        assert_eq!(host_port("mail.example.com:2525", 25), is("mail.example.com", 2525));
-        assert_eq!(host_port("[::1]:26", 25), is("::1", 26));
-        assert_eq!(host_port("[::1]", 25), is("::1", 25));
-        assert_eq!(host_port("::1", 25), is("::1", 25));
-        assert!(host_port("mail:smtp", 25).is_err());
-    }
 
     #[test]
     fn who_is_written_to_depends_on_the_end() {

@@ -263,7 +263,9 @@ impl Runner {
     fn tell(&self, task: &Task) {
         let Some(directory) = self.context.directory() else { return };
         let config = directory.config.current();
-        for fault in super::notice::send(task, &config.global, self.context.clock.wall_ms()) {
+        for fault in
+            super::notice::send(task, &config.global, &self.context.instance, self.context.clock.wall_ms())
+        {
             tracing::error!(task = %task.id, fault, "somebody could not be told that a task ended");
             let now_ms = self.context.clock.wall_ms();
             self.lock().agenda.say(&task.id, now_ms, Severity::Warning.name(), &fault);

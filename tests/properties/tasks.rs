@@ -195,6 +195,18 @@ pub(crate) const ROUNDS: &[Round] = &[
             row(GLOBAL, "cts-task-sender", &["tasks@example.com"], Seen::Live(is_mailed_by_the_sender)),
             row(GLOBAL, "cts-task-webhook-url", &["http://127.0.0.1:{web}/ended"], Seen::Live(is_posted)),
             row(GLOBAL, "cts-task-hook", &["{hook}"], Seen::Live(is_called)),
+            row(
+                GLOBAL,
+                "cts-task-trust-file",
+                &["config/tls/others.pem"],
+                Seen::Elsewhere("tests/tasks/protected.rs", "no_password_goes_to_who_is_not_believed"),
+            ),
+            row(
+                GLOBAL,
+                "cts-smtp-password-file",
+                &["config/secrets/mail.password"],
+                Seen::Elsewhere("tests/tasks/protected.rs", "mail_goes_under_tls_after_a_login"),
+            ),
             row(GLOBAL, "allowed-task", &[REBUILD], Seen::Live(is_not_allowed)),
         ],
     },

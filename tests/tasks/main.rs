@@ -10,6 +10,7 @@ mod ports;
 
 mod classes;
 mod notices;
+mod protected;
 mod recurring;
 mod states;
 mod world;
