@@ -1,5 +1,6 @@
 //! Truth tables of access control as a whole.
 
+mod globals;
 mod truth;
 mod values;
 

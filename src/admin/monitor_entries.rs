@@ -14,6 +14,8 @@ use crate::schema::{NormalizedDn, Schema};
 use crate::telemetry::{Totals, disk_space};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Locked accounts that are named, at the most.
+const MOST_LOCKED: usize = 100;
 
 /// Gathers entries, each with its class and name.
 struct Report {
@@ -104,6 +106,11 @@ impl CnMonitor {
                 }
             });
         }
+        report.entry(Some("Locked Accounts"), "ds-monitor-entry", |item| {
+            let (count, names) = directory.locked_accounts(MOST_LOCKED);
+            item.number("ds-cts-locked-account-count", count as u64);
+            names.iter().for_each(|dn| item.text("ds-cts-locked-account", dn));
+        });
         let stats = sources.store.as_ref().map(|store| store.current().stats());
         report.entry(Some("Work Queue"), "ds-monitor-entry", |item| {
             let waiting = stats.as_ref().map_or(0, |stats| stats.waiting);

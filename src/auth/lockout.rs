@@ -95,6 +95,14 @@ impl Lockouts {
         account.locked
     }
 
+    /// How many accounts have been locked and not been unlocked by their password since, and the keys of some of them. Whether
+    /// a lock still holds tells [`Self::is_locked`].
+    pub fn locked(&self, most: usize) -> (usize, Vec<Box<[u8]>>) {
+        let accounts = self.accounts();
+        let locked = || accounts.iter().filter(|(_, account)| account.locked);
+        (locked().count(), locked().take(most).map(|(key, _)| key.clone()).collect())
+    }
+
     /// The right password came: what was wrong before is forgotten.
     pub fn succeeded(&self, key: &[u8], rules: LockoutRules) {
         if rules.failures > 0 {
@@ -204,6 +212,8 @@ mod tests {
         let forever = LockoutRules { failures: 1, duration: None, expiration: None };
         assert!(lockouts.failed(b"a", &stored(), forever, at(0)));
         assert!(lockouts.is_locked(b"a", &stored(), forever, at(1_000_000)));
+        assert_eq!(lockouts.locked(9), (1, vec![b"a"[..].into()]));
+        assert_eq!(lockouts.locked(0), (1, Vec::new()));
     }
 
     #[test]

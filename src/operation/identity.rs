@@ -119,6 +119,23 @@ pub(super) fn account(directory: &Directory, key: &NormalizedDn) -> Result<Optio
     Ok(entry.map(|entry| of_entry(entry, key.clone(), directory)))
 }
 
+impl Directory {
+    /// How many accounts are locked after wrong passwords, and the DNs of up to `most` of them, sorted. Looks each of these
+    /// up; locks beyond are counted unless they were lifted by the right password, though their time may be over.
+    pub fn locked_accounts(&self, most: usize) -> (usize, Vec<String>) {
+        let (count, keys) = self.lockouts.locked(most);
+        let now = self.clock.monotonic();
+        let is_locked = |key: &[u8]| {
+            let account = account(self, &NormalizedDn::from_bytes(key)).ok().flatten()?;
+            let holds = self.lockouts.is_locked(key, &account.passwords, account.lockout, now);
+            holds.then_some(account.dn)
+        };
+        let mut names: Vec<String> = keys.iter().filter_map(|key| is_locked(key)).collect();
+        names.sort_unstable();
+        (count.saturating_sub(keys.len() - names.len()), names)
+    }
+}
+
 fn of_entry(entry: Arc<StoredEntry>, key: NormalizedDn, directory: &Directory) -> Account {
     let config = directory.config.current();
     let defaults = default_limits(directory);

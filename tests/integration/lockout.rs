@@ -15,26 +15,37 @@ fn wrong_passwords_lock_an_account_until_its_password_is_reset() {
     let classes: &[&str] = &["top", "inetOrgPerson"];
     let user = [("objectClass", classes), ("cn", &["V"]), ("sn", &["V"]), ("userPassword", &[PASSWORD])];
     assert_eq!(root.add(&dn, &user, &[]).code, 0);
+    let locked = |root: &mut crate::support::Link| {
+        let names = ["ds-cts-locked-account-count", "ds-cts-locked-account"];
+        let found = root.read("cn=Locked Accounts,cn=monitor", &names);
+        let entry = &found.entries[0];
+        (entry.text(names[0]).unwrap(), entry.texts(names[1]))
+    };
+    let nobody = ("0".to_owned(), Vec::new());
+    assert_eq!(locked(&mut root), nobody);
     let bind = |password: &str| instance.link().bind(&dn, password).code;
     (0..10).for_each(|_| assert_eq!(bind("wrong"), 49));
     assert_eq!(bind(PASSWORD), 0, "nobody is locked unless the policy says so");
     set(&mut root, "ds-cfg-lockout-failure-count", "3");
     assert_eq!((bind("wrong"), bind("wrong"), bind(PASSWORD)), (49, 49, 0), "two are not three");
     assert_eq!((bind("wrong"), bind("wrong"), bind("wrong")), (49, 49, 49));
-    let locked = instance.link().bind(&dn, PASSWORD);
-    assert_eq!((locked.code, locked.diagnostic.as_str()), (49, ""), "locked, and nobody is told");
+    assert_eq!(locked(&mut root), ("1".to_owned(), vec![dn.clone()]));
+    let refused = instance.link().bind(&dn, PASSWORD);
+    assert_eq!((refused.code, refused.diagnostic.as_str()), (49, ""), "locked, and nobody is told");
     assert!(instance.log().contains("locked after 3 wrong passwords"), "{}", instance.log());
     assert_eq!(instance.link().bind(&format!("uid=nobody,{SUFFIX}"), PASSWORD).code, 49);
     (0..5).for_each(|_| assert_eq!(instance.link().bind(DM, "wrong").code, 49));
     assert_eq!(instance.link().bind(DM, PASSWORD).code, 0, "the root policy locks nobody");
     // A new password unlocks; so does the end of the lock.
     assert_eq!(root.modify(&dn, &[('=', "userPassword", &["another one"])], &[]).code, 0);
+    assert_eq!(locked(&mut root), nobody);
     assert_eq!(bind("another one"), 0);
     set(&mut root, "ds-cfg-lockout-duration", "1 s");
     (0..3).for_each(|_| assert_eq!(bind("wrong"), 49));
     assert_eq!(bind("another one"), 49);
     let open = crate::support::within(10, || (bind("another one") == 0).then_some(()));
     assert!(open.is_some(), "the lock ends");
+    assert_eq!(locked(&mut root), nobody);
     // Who asks is told why where the configuration says so.
     assert_eq!(
         root.modify("cn=config", &[('=', "ds-cfg-return-bind-error-messages", &["true"])], &[]).code,

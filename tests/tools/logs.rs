@@ -229,10 +229,15 @@ fn cn_monitor_tells_by_name_what_it_shows() {
         "cn=Version,cn=monitor",
         "cn=Disk Space Monitor,cn=monitor",
         "cn=Log Publishers,cn=monitor",
+        "cn=Locked Accounts,cn=monitor",
         "cn=userRoot Storage,cn=monitor",
     ] {
         assert!(found.contains(&format!("dn: {dn}\n")), "{dn} is not in\n{found}");
     }
+    assert!(
+        found.contains("\nds-cts-index-state: coreTokenUserId.equality ready\n"),
+        "by name and without: {found}"
+    );
     // Every attribute shown is one of the schema, so it can be asked for by name.
     let schema = server.look("cn=schema", "base", "(objectClass=*)", &["attributeTypes"]).ok().to_lowercase();
     let names: std::collections::BTreeSet<&str> =
