@@ -102,6 +102,14 @@ mod tests {
     }
 
     #[test]
+    fn the_unit_leaves_room_for_the_administration_socket() {
+        let families = UNIT.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies=")).unwrap();
+        assert!(families.split(' ').any(|family| family == "AF_UNIX"), "{families}");
+        // Among users of its own the server would not know root.
+        assert!(!UNIT.contains("PrivateUsers"));
+    }
+
+    #[test]
     fn another_instance_gets_its_path_and_user() {
         let text = unit(Path::new("/opt/ctsd/bin/ctsd"), Path::new("/srv/cts"), "tokens").unwrap();
         for line in [
