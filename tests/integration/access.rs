@@ -367,4 +367,23 @@ fn a_base_that_is_hidden_shows_what_may_be_seen_below_it() {
     assert_eq!(link.read(&base, &["*"]).code(), 32, "the base itself stays hidden");
     let mut other: Link = cts().instance.bound(NOBODY);
     assert_eq!(other.search(&query(&base, Scope::Subtree), &[]).code(), 32);
+    // The same of entries that are made.
+    let handler = "cn=Access Control Handler,cn=config";
+    let aci = format!(
+        "(target=\"ldap:///cn=Work Queue,cn=monitor\")(targetattr=\"*\")(version 3.0; acl \"queue\"; allow (search, read) \
+         userdn=\"ldap:///{dn}\";)"
+    );
+    let mut root = cts().root();
+    assert_eq!(root.modify(handler, &[('+', "ds-cfg-global-aci", &[&aci])], &[]).code, 0);
+    let mut ask = |base: &str, scope, filter: &str| {
+        let found = link.search(&Query::new(base, scope, filter).select(&["1.1"]), &[]);
+        (found.code(), found.entries.into_iter().map(|entry| entry.dn).collect::<Vec<_>>())
+    };
+    let queue = (0, vec!["cn=Work Queue,cn=monitor".to_owned()]);
+    assert_eq!(ask("cn=monitor", Scope::Subtree, "(objectClass=*)"), queue);
+    assert_eq!(ask("cn=monitor", Scope::One, "(cn=*)"), queue);
+    assert_eq!(ask("cn=monitor", Scope::Subtree, "(cn=Version)"), (32, Vec::new()));
+    assert_eq!(ask("cn=monitor", Scope::Base, "(objectClass=*)"), (32, Vec::new()));
+    assert_eq!(other.search(&Query::subtree("cn=monitor", "(objectClass=*)"), &[]).code(), 32);
+    assert_eq!(root.modify(handler, &[('-', "ds-cfg-global-aci", &[&aci])], &[]).code, 0);
 }

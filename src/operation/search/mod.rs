@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub(super) use lens::Children;
-use lens::{Lens, is_in_scope};
+use lens::Lens;
 use persistent::Listener;
 use rights::Rights;
 use run::{Bounds, Page, Run, smaller};
@@ -221,7 +221,10 @@ fn prepare(
     };
     let is_all = lens.base == NormalizedDn::root() && lens.scope != Scope::Base;
     if let Some(hidden) = hidden(exchange, &lens, &found, &controls, search) {
-        let mut source = Source::store(parts(&*directory.store, &lens, false));
+        let mut source = match found.made {
+            Some(made) => Source::made(made, &lens),
+            None => Source::store(parts(&*directory.store, &lens, false)),
+        };
         // Without an index it is as if the base were not there, which needs none.
         if check_index(exchange, &mut source).is_err() {
             return Err(hidden);
@@ -246,8 +249,7 @@ fn prepare(
         }
     }
     let source = if let Some(made) = found.made.filter(|_| !is_all) {
-        let entries = made.into_iter().filter(|(key, _)| is_in_scope(&lens.base, lens.scope, key)).collect();
-        Source::Made { entries, at: 0 }
+        Source::made(made, &lens)
     } else {
         let parts = parts(&*directory.store, &lens, is_all);
         if explain::is_wanted(search) && explain::may(&exchange.sight) {
@@ -269,7 +271,7 @@ fn hidden(
     controls: &RequestControls<'_>,
     search: &SearchRequest<'_>,
 ) -> Option<LdapResult> {
-    let is_below = lens.scope != Scope::Base && lens.base != NormalizedDn::root() && found.made.is_none();
+    let is_below = lens.scope != Scope::Base && lens.base != NormalizedDn::root();
     let entry = found.entry.as_ref().filter(|_| is_below)?;
     let is_plain = controls.persistent_search.is_none() && controls.assertion.is_none();
     let sight = &exchange.sight;

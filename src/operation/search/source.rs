@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::lens::{Lens, is_in_scope};
 use super::paged::Place;
 use crate::backend::{Candidate, Candidates, Query, Reach, Resume, StoreError, TokenStore};
 use crate::entry::StoredEntry;
@@ -33,6 +34,12 @@ impl Source {
     /// Searches of the store.
     pub(super) const fn store(parts: Vec<Query>) -> Self {
         Self::Store { parts, part: 0, open: None }
+    }
+
+    /// Of made entries, those in the search's scope.
+    pub(super) fn made(made: Vec<(NormalizedDn, Arc<StoredEntry>)>, lens: &Lens) -> Self {
+        let entries = made.into_iter().filter(|(key, _)| is_in_scope(&lens.base, lens.scope, key)).collect();
+        Self::Made { entries, at: 0 }
     }
 
     /// Goes on at a place that was given before.
