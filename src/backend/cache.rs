@@ -55,8 +55,10 @@ impl Shard {
     }
 }
 
+/// What an entry takes of memory: the allocator has four sizes between one power of two and the next.
 fn weight(entry: &StoredEntry) -> usize {
-    entry.as_bytes().len() + OVERHEAD
+    let octets = entry.as_bytes().len().max(16);
+    octets.next_multiple_of((1 << (octets - 1).ilog2()) / 4) + OVERHEAD
 }
 
 /// The cache.

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::disk::DiskFile;
 use super::segment::{Shared, file_name};
@@ -14,6 +15,13 @@ use super::{Durability, LogError};
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Segments that are kept ready at the most, however many a burst of writes takes.
+const MOST_READY: usize = 16;
+/// Segments beyond [`Options::spares`](super::Options::spares) are filled when in so long a time
+const LULL: Duration = Duration::from_millis(200);
+/// less than this was written.
+const LULL_OCTETS: u64 = 1 << 20;
 
 /// A file that is ready to become a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +41,53 @@ struct Room {
     ready: VecDeque<Spare>,
     /// The number of the next file.
     next: u32,
+    /// Segments taken since the last lull.
+    burst: usize,
+    /// What the longest burst took, up to [`MOST_READY`]: so many are filled while little is written, so that the next
+    /// one finds them.
+    wanted: usize,
     /// Somebody makes the next file.
     is_filling: bool,
     /// A fill failed; the thread rests until somebody else has seen for himself.
     has_failed: bool,
     stops: bool,
+}
+
+/// When the next file is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Now,
+    /// When little is written.
+    Later,
+    Never,
+}
+
+impl Room {
+    fn take(&mut self) -> Option<Spare> {
+        self.burst += 1;
+        self.wanted = self.wanted.max(self.burst.min(MOST_READY));
+        self.ready.pop_front()
+    }
+
+    /// `least` are to be ready always.
+    fn due(&self, least: usize) -> Due {
+        let ready = self.ready.len();
+        match () {
+            () if self.is_filling || self.has_failed => Due::Never,
+            () if ready < least => Due::Now,
+            () if ready < self.wanted || self.burst > 0 => Due::Later,
+            () => Due::Never,
+        }
+    }
+
+    /// Little is written now: whether a file is to be made, if the disk has room for it.
+    fn lull(&mut self, has_room: bool) -> bool {
+        self.burst = 0;
+        if !has_room {
+            self.wanted = self.ready.len();
+        }
+        self.ready.len() < self.wanted
+    }
 }
 
 /// Segments filled with zeros before they are needed: syncing a file that still grows costs several times as much.
@@ -50,7 +100,8 @@ pub(super) struct Spares {
 impl Spares {
     pub(super) fn new(shared: Arc<Shared>, ready: VecDeque<Spare>, next: u32) -> Self {
         shared.counters.spares.store(ready.len() as u64, Relaxed);
-        *lock(&shared.spares.0) = Room { ready, next, ..Room::default() };
+        let wanted = ready.len().min(MOST_READY);
+        *lock(&shared.spares.0) = Room { ready, next, wanted, ..Room::default() };
         let mut thread = None;
         if shared.options.spares > 0 && shared.halt.get().is_none() {
             let shared = Arc::clone(&shared);
@@ -64,8 +115,7 @@ impl Spares {
     /// A file with a number above all before; waits for one that is being made. Who is not urgent leaves the reserve.
     pub(super) fn take(&self, is_urgent: bool) -> Result<Spare, LogError> {
         let left = if is_urgent { 0 } else { self.shared.options.reserve };
-        let take = |room: &mut Room| room.ready.pop_front();
-        self.shared.ready(left, take)?.ok_or(LogError::Options("no segment is ready"))
+        self.shared.ready(left, Room::take)?.ok_or(LogError::Options("no segment is ready"))
     }
 
     /// Takes back what was not needed after all.
@@ -134,19 +184,17 @@ impl Shared {
         self.ready(self.options.reserve, |_| ())
     }
 
-    /// Adds a file, if fewer than `most` are ready: `name` gives it the number it is told. False if there are enough, or
-    /// nobody would use it any more.
-    pub(super) fn add_spare(
-        &self,
-        most: usize,
-        name: impl FnOnce(u32) -> Result<(), LogError>,
-    ) -> Result<bool, LogError> {
+    /// Adds a file, if fewer are ready than are of use: `name` gives it the number it is told. False if there are enough,
+    /// or nobody would use it any more.
+    pub(super) fn add_spare(&self, name: impl FnOnce(u32) -> Result<(), LogError>) -> Result<bool, LogError> {
         let SpareRoom(mutex, changed) = &self.spares;
         let mut room = lock(mutex);
         while room.is_filling {
             room = changed.wait(room).unwrap_or_else(PoisonError::into_inner);
         }
-        if room.stops || room.ready.len() >= most {
+        // Those in use and those ready take turns; more than this is room for others.
+        let most = 2 * self.options.spares + 2;
+        if room.stops || room.ready.len() >= most.max(room.wanted) {
             return Ok(false);
         }
         room.is_filling = true;
@@ -171,13 +219,30 @@ fn fill(shared: &Shared, number: u32) -> std::io::Result<()> {
     shared.disk.create_zeroed(&file_name(number), u64::from(shared.options.segment_size))
 }
 
+/// Fills what must be ready at once, and what a burst would take while little is written: zeros are octets for the device
+/// too, and when it is busy they cost others time.
 fn fill_ahead(shared: &Shared) {
     let SpareRoom(mutex, changed) = &shared.spares;
     let mut room = lock(mutex);
+    let mut written = 0;
     while !room.stops {
-        if room.is_filling || room.has_failed || room.ready.len() >= shared.options.spares {
-            room = changed.wait(room).unwrap_or_else(PoisonError::into_inner);
-            continue;
+        match room.due(shared.options.spares) {
+            Due::Now => {}
+            Due::Never => {
+                room = changed.wait(room).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            Due::Later => {
+                let (after, wait) = changed.wait_timeout(room, LULL).unwrap_or_else(PoisonError::into_inner);
+                room = after;
+                if !wait.timed_out() {
+                    continue;
+                }
+                let before = std::mem::replace(&mut written, shared.counters.written_octets.load(Relaxed));
+                if written.saturating_sub(before) >= LULL_OCTETS || !room.lull(has_room(shared)) {
+                    continue;
+                }
+            }
         }
         room.is_filling = true;
         let number = room.next;
@@ -195,6 +260,12 @@ fn fill_ahead(shared: &Shared) {
         }
         changed.notify_all();
     }
+}
+
+/// Whether the disk has room to spare: as much again as is kept ready at the most, four times.
+fn has_room(shared: &Shared) -> bool {
+    let wanted = 4 * MOST_READY as u64 * u64::from(shared.options.segment_size);
+    shared.disk.free().is_ok_and(|free| free.is_none_or(|free| free >= wanted))
 }
 
 /// The background sync of `Durability::Os`.
@@ -286,5 +357,43 @@ fn sync_often(shared: &Shared, room: &(Mutex<SyncRoom>, Condvar)) {
         if sync(shared, mutex).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_burst_took_is_made_ready_in_the_lull_behind_it() {
+        let mut room = Room::default();
+        let made = |room: &mut Room| room.ready.push_back(Spare { number: 1, is_clean: true });
+        assert_eq!(room.due(2), Due::Now);
+        made(&mut room);
+        made(&mut room);
+        assert_eq!(room.due(2), Due::Never);
+        for _ in 0..5 {
+            assert!(room.take().is_some());
+            assert_eq!(room.due(2), Due::Now);
+            made(&mut room);
+        }
+        assert_eq!(room.due(2), Due::Later);
+        for _ in 0..3 {
+            assert!(room.lull(true));
+            made(&mut room);
+        }
+        assert!(!room.lull(true));
+        assert_eq!((room.ready.len(), room.due(2)), (5, Due::Never));
+        // A shorter burst finds enough, and what it took comes back in a lull.
+        assert!(room.take().is_some());
+        assert_eq!(room.due(2), Due::Later);
+        assert!(room.lull(true));
+        // A disk that is nearly full is left alone.
+        assert!(!room.lull(false));
+        assert_eq!(room.due(2), Due::Never);
+        for _ in 0..4 * MOST_READY {
+            room.take();
+        }
+        assert_eq!(room.wanted, MOST_READY);
     }
 }

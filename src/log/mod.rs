@@ -114,8 +114,8 @@ pub struct Options {
     pub segment_size: u32,
     /// When a commit returns; later [`Log::set_durability`].
     pub durability: Durability,
-    /// Zero-filled segments kept ready by a background thread; 2 by default. With 0 there is no thread and a segment
-    /// is filled when it is needed.
+    /// Zero-filled segments kept ready by a background thread; 2 by default. After a burst of writes that took more it
+    /// fills up to 16, once little is written. With 0 there is no thread and a segment is filled when it is needed.
     pub spares: usize,
     /// Of the segments kept ready, so many are for groups that free room ([`Group::urgent`]); 1 by default.
     pub reserve: usize,

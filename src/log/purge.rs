@@ -139,10 +139,8 @@ impl Log {
 
 impl Shared {
     fn recycle(&self, name: &str, size: u32) -> Result<(), LogError> {
-        // Those in use and those ready take turns; more than this is room for others.
-        let most = 2 * self.options.spares + 2;
         let is_used = size == self.options.segment_size
-            && self.add_spare(most, |spare| {
+            && self.add_spare(|spare| {
                 let blank = [0; 2 * BLOCK];
                 let mut aligned = AlignedBuffer::default();
                 let blocks =

@@ -13,8 +13,8 @@ use crate::log::Durability;
 use crate::schema::SchemaStore;
 
 /// Octets of entries kept in memory, at the least and at the most, where the configuration sets none
-/// (`ds-cfg-db-cache-size`).
-const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
+/// (`ds-cfg-db-cache-size`). What is not here is a short read away, from the system's memory as a rule.
+const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=448 << 20;
 
 /// What the configuration says of the data store; an error if it has none.
 pub fn data_options(
@@ -61,7 +61,7 @@ pub(super) fn set_permissions(instance: &Instance, config: &Config) {
 fn cache_octets(configured: u64, percent: u8, machine: Option<u64>) -> usize {
     let octets = match (configured, machine) {
         (0, Some(machine)) => (machine / 400 * u64::from(percent)).clamp(*CACHE.start(), *CACHE.end()),
-        (0, None) => *CACHE.end() / 2,
+        (0, None) => *CACHE.end(),
         (configured, _) => configured,
     };
     usize::try_from(octets).unwrap_or(usize::MAX)
@@ -81,10 +81,10 @@ mod tests {
     #[test]
     fn the_cache_follows_the_configuration_and_then_the_machine() {
         assert_eq!(cache_octets(1 << 20, 50, Some(1 << 40)), 1 << 20);
-        assert_eq!(cache_octets(0, 50, Some(4 << 30)) >> 20, 511);
+        assert_eq!(cache_octets(0, 50, Some(2 << 30)) >> 20, 255);
         assert_eq!(cache_octets(0, 10, Some(4 << 30)) >> 20, 102);
-        assert_eq!(cache_octets(0, 50, Some(1 << 40)), 1 << 30);
+        assert_eq!(cache_octets(0, 50, Some(1 << 40)), 448 << 20);
         assert_eq!(cache_octets(0, 50, Some(64 << 20)), 64 << 20);
-        assert_eq!(cache_octets(0, 50, None), 512 << 20);
+        assert_eq!(cache_octets(0, 50, None), 448 << 20);
     }
 }
