@@ -1,17 +1,21 @@
 //! How many entries have each value of an attribute, told by its index alone.
 
-use super::index::Holds;
-use super::index::key::{after, split};
+use super::index::key::{Form, LONGEST, START, after, split};
 use super::index_store::Visit;
 use super::view::View;
 
 /// Of an attribute with more values than this nothing is told: it is no kind of thing that people count by.
 const MOST_VALUES: usize = 64;
 
-/// A compare key without its end, as text.
-fn shown(key: &[u8]) -> String {
+/// A compare key without its end, as text; of one with a digest what stands before it.
+fn shown(form: Form, key: &[u8]) -> String {
     let key = key.strip_suffix(&[0, 0]).unwrap_or(key);
-    String::from_utf8_lossy(key).into_owned()
+    match key.get(..START) {
+        Some(start) if form == Form::Digest && key.len() >= LONGEST => {
+            format!("{}…", String::from_utf8_lossy(start))
+        }
+        _ => String::from_utf8_lossy(key).into_owned(),
+    }
 }
 
 impl View {
@@ -19,8 +23,7 @@ impl View {
     /// that is built, or if there are too many of them.
     pub(crate) fn value_counts(&self, attribute: &str) -> Option<Vec<(String, u64)>> {
         let indexes = self.indexes.load();
-        let holds_values = |holds: Holds| matches!(holds, Holds::Values(_));
-        let index = indexes.of(attribute).find(|one| holds_values(one.holds) && one.progress.is_ready())?;
+        let index = indexes.of(attribute).find(|one| one.rule().is_some() && one.progress.is_ready())?;
         let mut counts = Vec::new();
         let mut from = Vec::new();
         loop {
@@ -36,7 +39,7 @@ impl View {
             }
             let end = after(&value);
             let found = self.store.estimate(index.tree, &value, end.as_deref(), u64::MAX).ok()?;
-            counts.push((shown(&value), found.keys));
+            counts.push((shown(index.form(), &value), found.keys));
             match end {
                 Some(end) => from = end,
                 None => return Some(counts),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::StoreError;
-use super::index::key::{after, key_of, put_start};
+use super::index::key::{Form, after};
 use super::index::{Holds, Index, IndexSet, is_indexable};
 use super::index_store::{EntryId, Estimate, TreeId, Visit};
 use super::store::Query;
@@ -313,10 +313,10 @@ impl Planner<'_> {
         }
         match &test.kind {
             TestKind::GreaterOrEqual { rule, key } if range.index.has_keys_of(*rule) => {
-                range.from = std::mem::take(&mut range.from).max(lower(key));
+                range.from = std::mem::take(&mut range.from).max(range.index.form().lower(key));
             }
             TestKind::LessOrEqual { rule, key } if range.index.has_keys_of(*rule) => {
-                let to = upper(key);
+                let to = range.index.form().upper(key);
                 range.to = match (range.to.take(), to) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
@@ -336,7 +336,7 @@ impl Planner<'_> {
             return None;
         }
         let index = self.ready(target.attribute.name(), |index| index.has_keys_of(*rule))?;
-        Some((index.tree, key_of(key)))
+        Some((index.tree, index.form().key_of(key)))
     }
 
     fn ready(&self, attribute: &str, fits: impl Fn(&Index) -> bool) -> Option<&Arc<Index>> {
@@ -362,15 +362,18 @@ impl Planner<'_> {
                 let Some(index) = values(*rule) else { return Ok(None) };
                 keys.iter().map(|key| self.exact_range(index, key)).collect::<Result<_, _>>().map(Some)
             }
-            TestKind::GreaterOrEqual { rule, key } => {
-                values(*rule).map(|index| self.range(index, lower(key), None)).transpose().map(one)
-            }
-            TestKind::LessOrEqual { rule, key } => {
-                values(*rule).map(|index| self.range(index, Vec::new(), upper(key))).transpose().map(one)
-            }
-            TestKind::Less { rule, key } => {
-                values(*rule).map(|index| self.range(index, Vec::new(), upper(key))).transpose().map(one)
-            }
+            TestKind::GreaterOrEqual { rule, key } => values(*rule)
+                .map(|index| self.range(index, index.form().lower(key), None))
+                .transpose()
+                .map(one),
+            TestKind::LessOrEqual { rule, key } => values(*rule)
+                .map(|index| self.range(index, Vec::new(), index.form().upper(key)))
+                .transpose()
+                .map(one),
+            TestKind::Less { rule, key } => values(*rule)
+                .map(|index| self.range(index, Vec::new(), index.form().upper(key)))
+                .transpose()
+                .map(one),
             TestKind::Substrings { parts, .. } => {
                 let prefix = parts.raw_initial.as_deref().and_then(|initial| self.prefix(attribute, initial));
                 if let Some((index, from, to)) = prefix {
@@ -388,7 +391,7 @@ impl Planner<'_> {
     }
 
     fn exact_range(&self, index: &Arc<Index>, key: &[u8]) -> Result<KeyRange, StoreError> {
-        let from = key_of(key);
+        let from = index.form().key_of(key);
         let to = after(&from);
         Ok(KeyRange { is_exact: true, ..self.range(index, from, to)? })
     }
@@ -396,13 +399,11 @@ impl Planner<'_> {
     /// The range of an equality tree that has the values starting so.
     fn prefix(&self, attribute: &str, initial: &[u8]) -> Option<Bounds<'_>> {
         self.indexes.of(attribute).filter(|index| index.progress.is_ready()).find_map(|index| {
-            let Holds::Values(rule) = index.holds else { return None };
             let mut prefix = Vec::new();
-            if !rule.prefix_key(initial, &mut prefix) {
+            if !index.rule()?.prefix_key(initial, &mut prefix) {
                 return None;
             }
-            let mut from = Vec::new();
-            put_start(&mut from, &prefix);
+            let from = index.form().lower(&prefix);
             let to = after(&from);
             Some((index, from, to))
         })
@@ -430,8 +431,7 @@ impl Planner<'_> {
         if best.is_none() {
             let longest = all().max_by_key(|part| part.len()).filter(|part| !part.is_empty());
             if let Some(part) = longest {
-                let mut from = Vec::new();
-                put_start(&mut from, part);
+                let from = Form::Whole.lower(part);
                 let to = after(&from);
                 best = Some(self.range(index, from, to)?);
             }
@@ -448,18 +448,6 @@ const NOTHING_CHOICE: u8 = 254;
 
 fn one(range: Option<KeyRange>) -> Option<Vec<KeyRange>> {
     range.map(|range| vec![range])
-}
-
-/// The first index key with this compare key, or what sorts after it where compare keys are cut.
-fn lower(key: &[u8]) -> Vec<u8> {
-    let mut from = Vec::new();
-    put_start(&mut from, key);
-    from
-}
-
-/// The end of the index keys with this compare key.
-fn upper(key: &[u8]) -> Option<Vec<u8>> {
-    after(&key_of(key))
 }
 
 const RANK_OBJECT_CLASS: u8 = 4;

@@ -8,6 +8,7 @@ use siphasher::sip::SipHasher24;
 use super::checkpoint::{self, Header, Taker};
 use super::damage::{self, Loss};
 use super::dataset;
+use super::index::key::{LONGEST, START};
 use super::index::{Index, IndexSet};
 use super::index_store::{IndexStore, Marks, Purpose, SharedStore};
 use super::life::Life;
@@ -334,6 +335,7 @@ fn fingerprint(schema: &Schema) -> u64 {
         hasher.write(&(bytes.len() as u64).to_le_bytes());
         hasher.write(bytes);
     };
+    put(&[LONGEST as u8, START as u8]);
     for attribute in attributes {
         put(attribute.oid.as_bytes());
         attribute.names.iter().for_each(|name| put(name.as_bytes()));

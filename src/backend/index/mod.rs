@@ -1,7 +1,7 @@
 //! Secondary indexes: which there are, and the keys an entry has in them.
 //!
-//! One tree serves equality and ordering, because the rules of one family give the same keys. A key is made by
-//! [`key`]; presence has one empty key; substring keys are all runs of some octets of the prepared value.
+//! One tree serves equality and ordering, because the rules of one family give the same keys; where only equality is asked
+//! for, long ones are digests. A key is made by [`key`]; presence has one empty key; substring keys are all runs of some octets of the prepared value.
 
 pub(crate) mod key;
 
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
+use self::key::Form;
 use super::index_store::{EntryId, IndexStore, TreeId};
 use super::{IndexConfig, IndexType, StoreError};
 use crate::entry::{NoContext, StoredEntry, Virtual, encoded_attributes, virtual_value};
@@ -19,8 +20,10 @@ use crate::schema::{MatchingRule, Schema};
 /// What an index holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Holds {
-    /// The compare keys of a family of rules.
+    /// The compare keys of a family of rules, in their order.
     Values(MatchingRule),
+    /// The same, of which only equality is asked for.
+    Digests(MatchingRule),
     /// That the attribute is there.
     Presence,
     /// Runs of so many octets, and shorter ones at the end, of values prepared by a substring rule.
@@ -118,9 +121,22 @@ impl Index {
             && kind.is_none_or(|kind| kind.eq_ignore_ascii_case(kinds) || has(kind))
     }
 
+    /// The rule whose keys this index has; none if it has other keys than those of values.
+    pub(crate) const fn rule(&self) -> Option<MatchingRule> {
+        match self.holds {
+            Holds::Values(rule) | Holds::Digests(rule) => Some(rule),
+            Holds::Presence | Holds::Substrings(..) => None,
+        }
+    }
+
     /// Whether this index has the keys of a rule.
     pub(crate) fn has_keys_of(&self, rule: MatchingRule) -> bool {
-        matches!(self.holds, Holds::Values(own) if own == rule || family(own) == family(rule))
+        self.rule().is_some_and(|own| own == rule || family(own) == family(rule))
+    }
+
+    /// How it has them.
+    pub(crate) const fn form(&self) -> Form {
+        if matches!(self.holds, Holds::Digests(_)) { Form::Digest } else { Form::Whole }
     }
 
     /// Appends the compare keys of a value; one that breaks the rule's syntax has none.
@@ -128,7 +144,7 @@ impl Index {
         scratch.clear();
         match self.holds {
             Holds::Presence => put(&[]),
-            Holds::Values(rule) => {
+            Holds::Values(rule) | Holds::Digests(rule) => {
                 if rule.key(value, scratch).is_ok() {
                     put(scratch);
                 }
@@ -163,7 +179,7 @@ impl Keys {
         let mut scratch = std::mem::take(&mut self.scratch);
         index.keys_of(value, &mut scratch, |compare| {
             let start = self.bytes.len() as u32;
-            key::put_key(&mut self.bytes, compare);
+            index.form().put(&mut self.bytes, compare);
             self.bytes.extend_from_slice(&id.to_bytes());
             self.items.push((index.tree, start, self.bytes.len() as u32));
         });
@@ -236,12 +252,15 @@ fn wanted(config: &IndexConfig, schema: &Schema) -> Vec<(String, Holds)> {
             None => wanted.push((kind.to_owned(), holds)),
         }
     };
+    let is_ordered = config.types.contains(&IndexType::Ordering)
+        && attribute.equality.zip(attribute.ordering).is_some_and(|(a, b)| family(a) == family(b));
+    let equality = if is_ordered { Holds::Values } else { Holds::Digests };
     for kind in [IndexType::Equality, IndexType::Ordering, IndexType::Presence, IndexType::Substring] {
         if !config.types.contains(&kind) {
             continue;
         }
         let holds = match kind {
-            IndexType::Equality => attribute.equality.map(|rule| ("equality", Holds::Values(rule))),
+            IndexType::Equality => attribute.equality.map(|rule| ("equality", equality(rule))),
             IndexType::Ordering => attribute.ordering.map(|rule| ("ordering", Holds::Values(rule))),
             IndexType::Presence => Some(("presence", Holds::Presence)),
             IndexType::Substring => {
@@ -487,6 +506,7 @@ fn base_name(description: &[u8]) -> &[u8] {
 pub(crate) fn tree_name(attribute: &str, holds: Holds) -> String {
     match holds {
         Holds::Values(rule) => format!("{attribute}.values.{}", family(rule)),
+        Holds::Digests(rule) => format!("{attribute}.digests.{}", family(rule)),
         Holds::Presence => format!("{attribute}.presence"),
         Holds::Substrings(rule, length) => format!("{attribute}.substring.{}.{length}", family(rule)),
     }
