@@ -156,7 +156,7 @@ impl Aci {
         }
     }
 
-    /// Whether rights on entries as a whole come with it: it names no attributes at all, or all of them, and is not
+    /// Whether the rights to move entries come with it: it names no attributes at all, or all of them, and is not
     /// about controls or extended operations.
     pub(super) fn is_about_entries(&self) -> bool {
         self.controls.is_none()
@@ -174,6 +174,11 @@ impl Aci {
             Matter::Value(_, attribute, change, value) => {
                 let told = self.values.as_ref().and_then(|values| values.take(change, attribute, value));
                 told.unwrap_or_else(|| has(attribute))
+            }
+            // Entries come and go as a whole, and whoever acts for somebody does so with all attributes: as with the
+            // reference, these rights do not hang on the attributes that are named.
+            Matter::Entry(Right::Add | Right::Delete | Right::Proxy) => {
+                self.controls.is_none() && self.extended.is_none()
             }
             Matter::Entry(_) => self.is_about_entries(),
             Matter::Control(oid) => self.controls.as_ref().is_some_and(|set| set.has(oid)),

@@ -276,11 +276,11 @@ fn each_target_clause() {
     let fixture = Fixture::new();
     let table = [
         (r#"(targetattr="*")"#, [true, true, false, true, true]),
-        (r#"(targetattr="+ || coreTokenId")"#, [true, false, true, false, false]),
+        (r#"(targetattr="+ || coreTokenId")"#, [true, false, true, false, true]),
         (r#"(targetattr="*||+")"#, [true, true, true, true, true]),
-        (r#"(targetattr="coreTokenId || dc")"#, [true, false, false, true, false]),
+        (r#"(targetattr="coreTokenId || dc")"#, [true, false, false, true, true]),
         (r#"(targetattr!="coreTokenId")"#, [false, true, false, true, true]),
-        (r#"(targetattr!="etag")"#, [false; 5]),
+        (r#"(targetattr!="etag")"#, [false, false, false, false, true]),
         ("", [false, false, false, false, true]),
         (
             r#"(target="ldap:///ou=tokens,dc=cts,dc=example,dc=com")(targetattr="*")"#,

@@ -266,9 +266,30 @@ fn target_attributes() {
         target(r#"(targetattr!="coreTokenId || etag")"#, reading("createTimestamp"), reading("etag")),
         // Without targetattr it is about entries as a whole.
         Row { rights: "add", ..target("", asking(Asked::Entry(Right::Add)), reading("coreTokenType")) },
+        // Which attributes are named does not matter to rights on the entry; to be moved does, as with the reference.
         Row {
             rights: "delete",
-            ..target(r#"(targetattr="coreTokenType")"#, None, asking(Asked::Entry(Right::Delete)))
+            ..target(
+                r#"(targetattr="coreTokenType")"#,
+                asking(Asked::Entry(Right::Delete)),
+                asking(Asked::Entry(Right::Add)),
+            )
+        },
+        Row {
+            rights: "add",
+            ..target(
+                r#"(targetattr="+")"#,
+                asking(Asked::Entry(Right::Add)),
+                asking(Asked::Entry(Right::Proxy)),
+            )
+        },
+        Row {
+            rights: "export",
+            ..target(r#"(targetattr="coreTokenType")"#, None, asking(Asked::Entry(Right::Export)))
+        },
+        Row {
+            rights: "delete",
+            ..target(&format!("(targetcontrol=\"{}\")", "1.2.3"), None, asking(Asked::Entry(Right::Delete)))
         },
     ]);
     // All user attributes are no operational ones; but who may read none of them may not read those either.
