@@ -14,7 +14,7 @@ use crate::schema::SchemaStore;
 
 /// Octets of entries kept in memory, at the least and at the most, where the configuration sets none
 /// (`ds-cfg-db-cache-size`). What is not here is a short read away, from the system's memory as a rule.
-const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=640 << 20;
+const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=560 << 20;
 
 /// What the configuration says of the data store; an error if it has none.
 pub fn data_options(
@@ -83,8 +83,8 @@ mod tests {
         assert_eq!(cache_octets(1 << 20, 50, Some(1 << 40)), 1 << 20);
         assert_eq!(cache_octets(0, 50, Some(2 << 30)) >> 20, 255);
         assert_eq!(cache_octets(0, 10, Some(4 << 30)) >> 20, 102);
-        assert_eq!(cache_octets(0, 50, Some(1 << 40)), 640 << 20);
+        assert_eq!(cache_octets(0, 50, Some(1 << 40)), 560 << 20);
         assert_eq!(cache_octets(0, 50, Some(64 << 20)), 64 << 20);
-        assert_eq!(cache_octets(0, 50, None), 640 << 20);
+        assert_eq!(cache_octets(0, 50, None), 560 << 20);
     }
 }
