@@ -111,6 +111,14 @@ impl Cache {
         shard.at.get(&id.0).and_then(|&at| shard.lines.get(at)).is_some_and(|line| line.place == place)
     }
 
+    /// Whether the cache has a version of an entry; not counted as a use. Which one does not matter to who wants to know
+    /// whether the disk has to be waited for: while a change is applied the cache has the next version already, and the
+    /// table still the place of the last one.
+    pub(crate) fn has_some(&self, id: EntryId) -> bool {
+        let Some(shard) = self.shard(id) else { return false };
+        shard.read().unwrap_or_else(PoisonError::into_inner).at.contains_key(&id.0)
+    }
+
     /// The entry, if the cache has just this version.
     pub(crate) fn get(&self, id: EntryId, place: Place) -> Option<Arc<StoredEntry>> {
         let shard = self.shard(id)?.read().unwrap_or_else(PoisonError::into_inner);

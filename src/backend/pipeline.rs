@@ -242,8 +242,7 @@ impl Pipeline {
             return None;
         }
         let id = view.find(change.target.as_bytes()).ok()??;
-        let slot = view.store.slot(id).ok()??;
-        (!view.cache.has(id, slot.place)).then_some(id)
+        (!view.cache.has_some(id)).then_some(id)
     }
 
     /// Has the entry of a parked change read, and then hands on what waited for it.
