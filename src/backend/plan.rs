@@ -366,11 +366,7 @@ impl Planner<'_> {
                 .map(|index| self.range(index, index.form().lower(key), None))
                 .transpose()
                 .map(one),
-            TestKind::LessOrEqual { rule, key } => values(*rule)
-                .map(|index| self.range(index, Vec::new(), index.form().upper(key)))
-                .transpose()
-                .map(one),
-            TestKind::Less { rule, key } => values(*rule)
+            TestKind::LessOrEqual { rule, key } | TestKind::Less { rule, key } => values(*rule)
                 .map(|index| self.range(index, Vec::new(), index.form().upper(key)))
                 .transpose()
                 .map(one),

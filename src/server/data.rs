@@ -13,7 +13,7 @@ use crate::log::Durability;
 use crate::schema::SchemaStore;
 
 /// Octets of entries kept in memory, at the least and at the most, where the configuration sets none
-/// (`ds-cfg-db-cache-size`). What is not here is a short read away, from the system's memory as a rule.
+/// (`ds-cfg-db-cache-size`). What is not here is one read of the log away.
 const CACHE: std::ops::RangeInclusive<u64> = 64 << 20..=560 << 20;
 
 /// What the configuration says of the data store; an error if it has none.

@@ -11,10 +11,10 @@ use super::super::index_store::EntryId;
 /// Octets of a compare key that are indexed.
 pub(crate) const MAX_KEY: usize = 256;
 
-/// Longer compare keys are replaced by [`START`] of their octets and a digest.
-pub(crate) const LONGEST: usize = 24;
-/// Octets of a compare key that stand before its digest. With the digest as long as [`LONGEST`].
+/// Octets of a compare key that stand before its digest.
 pub(crate) const START: usize = 16;
+/// Octets of these and the digest: what a longer compare key is replaced by.
+pub(crate) const LONGEST: usize = START + size_of::<u64>();
 
 /// How an index has its compare keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

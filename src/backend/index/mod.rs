@@ -1,7 +1,8 @@
 //! Secondary indexes: which there are, and the keys an entry has in them.
 //!
 //! One tree serves equality and ordering, because the rules of one family give the same keys; where only equality is asked
-//! for, long ones are digests. A key is made by [`key`]; presence has one empty key; substring keys are all runs of some octets of the prepared value.
+//! for, long ones are digests. A key is made by [`key`]; presence has one empty key; substring keys are all runs of some
+//! octets of the prepared value.
 
 pub(crate) mod key;
 mod progress;

@@ -3,8 +3,8 @@
 use super::leaf::{ITEM_HEADER, put_item, shared};
 use super::{MAX_KEYS, MAX_OCTETS};
 
-/// Makes leaves, as [`PackedTree::dump`](super::PackedTree::dump) writes them, of keys that come in their order. They are filled to seven eighths,
-/// so that what comes later does not split them all at once.
+/// Makes leaves, as [`PackedTree::dump`](super::PackedTree::dump) writes them, of keys that come in their order. They
+/// are filled to seven eighths, so that what comes later does not split them all at once.
 #[derive(Debug, Default)]
 pub(crate) struct LeafWriter {
     pub(crate) out: Vec<u8>,
