@@ -36,6 +36,7 @@ use crate::protocol::control::{ControlKind, RequestControls, paged as paged_cont
 use crate::protocol::encode::ResponseControl;
 use crate::protocol::filter::Filter;
 use crate::protocol::message::{Operation, Request, Scope, SearchRequest};
+use crate::protocol::oid;
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::NormalizedDn;
 
@@ -48,6 +49,9 @@ pub(super) fn serve(mut exchange: Exchange) -> Served {
         return Served::Answered;
     }
     match glance(&exchange, &search) {
+        // One that listens does so before the next request is taken, or the changes of that one could be missed. It comes
+        // once in a connection's life, so its base is read here and now.
+        Glance::Cold(_) if is_persistent(&request) => serve_from(exchange, &request, &search, None),
         Glance::Cold(key) => Served::Beside(Box::pin(serve_cold(exchange, key))),
         Glance::Base(base) => serve_from(exchange, &request, &search, base),
     }
@@ -152,6 +156,11 @@ impl Search {
         run.listener = listener.map(|(_, listener)| listener);
         run.start()
     }
+}
+
+/// Whether the request asks for changes as they come.
+fn is_persistent(request: &Request) -> bool {
+    request.controls().any(|control| control.oid == oid::PERSISTENT_SEARCH)
 }
 
 /// Whether the request is what OpenAM's client sends every few seconds (cts-contract.md §1.5).

@@ -102,6 +102,20 @@ fn what_was_acknowledged_before_is_not_told_late() {
 }
 
 #[test]
+fn it_listens_before_the_next_request_even_if_its_base_is_on_the_disk() {
+    let server = Server::new();
+    let listener = server.user();
+    server.store.is_cold.store(true, Ordering::SeqCst);
+    for changes_only in [true, false] {
+        listen(&listener, "(objectClass=frCoreToken)", &["1.1"], changes_only);
+    }
+    assert_eq!(server.directory.persistent_searches(), 2);
+    assert_eq!(server.store.waits.load(Ordering::SeqCst), 0);
+    server.user().find("(objectClass=frCoreToken)", &["1.1"], &[]);
+    assert_eq!(server.store.waits.load(Ordering::SeqCst), 1, "others leave it to a reader");
+}
+
+#[test]
 fn abandon_is_silent_and_cancel_answers() {
     let server = Server::new();
     let writer = server.user();

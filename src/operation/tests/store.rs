@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::backend::{
     Candidate, Candidates, Change, ChangeError, ChangeKind, ChangeListener, Committed, IndexConfig,
-    PlanReport, Query, Resume, StoreError, Subscription, TokenStore,
+    PlanReport, Query, Reading, Resume, StoreError, Subscription, TokenStore,
 };
 use crate::entry::{EntryParts, StoredEntry};
 use crate::protocol::message::Scope;
@@ -24,6 +24,10 @@ pub(in crate::operation) struct MemoryStore {
     pub(super) is_indexed: AtomicBool,
     /// The store forgets changes instead of making them.
     pub(super) is_forgetful: AtomicBool,
+    /// No entry is in memory.
+    pub(super) is_cold: AtomicBool,
+    /// How often somebody left a read to a thread that may wait.
+    pub(super) waits: AtomicU64,
     /// The last changes, to be notified again late.
     pub(super) held: Mutex<Option<Vec<Committed>>>,
 }
@@ -37,6 +41,8 @@ impl MemoryStore {
             listeners: Mutex::default(),
             is_indexed: AtomicBool::new(true),
             is_forgetful: AtomicBool::new(false),
+            is_cold: AtomicBool::new(false),
+            waits: AtomicU64::new(0),
             held: Mutex::default(),
         }
     }
@@ -186,6 +192,15 @@ impl TokenStore for MemoryStore {
 
     fn get(&self, dn: &NormalizedDn) -> Result<Option<Arc<StoredEntry>>, StoreError> {
         Ok(self.entries.read().unwrap().get(dn).cloned())
+    }
+
+    fn glance(&self, dn: &NormalizedDn) -> Result<Option<Option<Arc<StoredEntry>>>, StoreError> {
+        if self.is_cold.load(Ordering::SeqCst) { Ok(None) } else { self.get(dn).map(Some) }
+    }
+
+    fn read_beside(&self, _: Reading, job: Box<dyn FnOnce() + Send>) {
+        self.waits.fetch_add(1, Ordering::SeqCst);
+        job();
     }
 
     fn deepest(&self, dn: &NormalizedDn) -> String {
