@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{Address, Message, SmtpTransport, Transport};
-use rustls::pki_types::ServerName;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{CertificateStore, SmtpConnection, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, Message};
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::agenda::Task;
@@ -135,9 +136,7 @@ fn mail(
     let message = message.body(report.text()).map_err(|error| error.to_string())?;
     let mut faults = Vec::new();
     for server in &global.smtp_servers {
-        let sent = transport(server, global, instance)
-            .and_then(|transport| transport.send(&message).map(drop).map_err(|error| reasons(&error)));
-        match sent {
+        match hand_over(&message, server, global, instance) {
             Ok(()) => return Ok(()),
             Err(error) => faults.push(format!("{server}: {error}")),
         }
@@ -159,31 +158,57 @@ fn reasons(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// How a mail server is reached, and who logs in.
-fn transport(server: &MailServer, global: &Global, instance: &Instance) -> Result<SmtpTransport, String> {
-    let tls = match server.security {
-        MailSecurity::Clear => Tls::None,
-        MailSecurity::StartTls => Tls::Required(mail_tls(server, global, instance)?),
-        MailSecurity::Tls => Tls::Wrapper(mail_tls(server, global, instance)?),
+/// Hands a message to a mail server, which has to be believed before it is told more than our name.
+fn hand_over(
+    message: &Message,
+    server: &MailServer,
+    global: &Global,
+    instance: &Instance,
+) -> Result<(), String> {
+    let file = global.task_trust_file.as_deref().map(|file| instance.resolve(file));
+    let security = match server.security {
+        MailSecurity::Clear => None,
+        MailSecurity::StartTls | MailSecurity::Tls => {
+            Some((super::trust::Trusted::read(file.as_deref())?, mail_tls(server)?))
+        }
     };
-    let mut builder = SmtpTransport::builder_dangerous(server.host.as_str())
-        .port(server.port)
-        .timeout(Some(PATIENCE))
-        .tls(tls);
-    if let Some(user) = &server.user {
-        builder = builder.credentials(Credentials::new(user.clone(), mail_password(global, instance)?));
-    }
-    Ok(builder.build())
+    let login = match &server.user {
+        Some(user) => Some(Credentials::new(user.clone(), mail_password(global, instance)?)),
+        None => None,
+    };
+    let at_once = security.as_ref().filter(|_| server.security == MailSecurity::Tls).map(|(_, tls)| tls);
+    let us = ClientId::default();
+    let fault = |error: lettre::transport::smtp::Error| reasons(&error);
+    let place = (server.host.as_str(), server.port);
+    let mut connection = SmtpConnection::connect(place, Some(PATIENCE), &us, at_once, None).map_err(fault)?;
+    let mut send = || {
+        if let Some((trusted, tls)) = &security {
+            if server.security == MailSecurity::StartTls {
+                connection.starttls(tls, &us).map_err(fault)?;
+            }
+            let shown = connection.certificate_chain().map_err(fault)?;
+            let shown: Vec<_> = shown.into_iter().map(CertificateDer::from).collect();
+            trusted.check(&shown, &server.host)?;
+        }
+        if let Some(login) = &login {
+            connection.auth(DEFAULT_MECHANISMS, login).map_err(fault)?;
+        }
+        connection.send(message.envelope(), &message.formatted()).map(drop).map_err(fault)
+    };
+    let sent = send();
+    // Says goodbye, if it still can.
+    connection.abort();
+    sent
 }
 
-fn mail_tls(server: &MailServer, global: &Global, instance: &Instance) -> Result<TlsParameters, String> {
-    let file = global.task_trust_file.as_deref().map(|file| instance.resolve(file));
-    let mut builder = TlsParameters::builder(server.host.clone()).certificate_store(CertificateStore::None);
-    for authority in super::trust::authorities(file.as_deref())? {
-        let authority = Certificate::from_der(authority.to_vec()).map_err(|error| reasons(&error))?;
-        builder = builder.add_root_certificate(authority);
-    }
-    builder.build().map_err(|error| reasons(&error))
+/// How TLS is spoken with a mail server. The library takes no other judge of certificates than its own, so it is to let all
+/// pass but those of another name; who is believed is decided as soon as the certificates are there.
+fn mail_tls(server: &MailServer) -> Result<TlsParameters, String> {
+    TlsParameters::builder(server.host.clone())
+        .certificate_store(CertificateStore::None)
+        .dangerous_accept_invalid_certs(true)
+        .build()
+        .map_err(|error| reasons(&error))
 }
 
 /// The first line of the password file. It is read each time: another password needs nobody to be told.
@@ -229,8 +254,7 @@ fn post(report: &Report<'_>, to: &WebAddress, global: &Global, instance: &Instan
     let stream = connected(to).map_err(fault)?;
     let answer = if to.is_tls {
         let file = global.task_trust_file.as_deref().map(|file| instance.resolve(file));
-        let name =
-            ServerName::try_from(to.host.clone()).map_err(|_| "the host is no host name".to_owned())?;
+        let name = super::trust::name(&to.host)?;
         let session = ClientConnection::new(super::trust::client(file.as_deref())?, name);
         asked(StreamOwned::new(session.map_err(|error| error.to_string())?, stream), &request)
     } else {

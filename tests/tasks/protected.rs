@@ -7,10 +7,20 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::world::{World, within};
+
+/// What a server of 127.0.0.1 shows that nobody vouches for, and its certificate, which calls itself an authority's as those
+/// that `openssl req -x509` makes do.
+fn self_signed() -> (Arc<ServerConfig>, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own = own.self_signed(&key).unwrap();
+    (showing(own.der().clone(), &key), own.pem())
+}
 
 /// What a server of 127.0.0.1 shows, and the PEM certificate of the authority that vouches for it.
 fn vouched_for() -> (Arc<ServerConfig>, String) {
@@ -23,15 +33,19 @@ fn vouched_for() -> (Arc<ServerConfig>, String) {
     let key = KeyPair::generate().unwrap();
     let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let own = own.signed_by(&key, &issuer).unwrap();
+    (showing(own.der().clone(), &key), pem)
+}
+
+fn showing(own: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![own.der().clone()], key)
+        .with_single_cert(vec![own], key)
         .unwrap();
-    (Arc::new(config), pem)
+    Arc::new(config)
 }
 
 trait Stream: Read + Write {}
@@ -140,10 +154,16 @@ fn is_logged(world: &World, id: &str, part: &str) {
 
 #[test]
 fn mail_goes_under_tls_after_a_login() {
-    let (tls, authority) = vouched_for();
-    let world = world(&authority);
-    for (scheme, door, id) in [("smtp", Door::StartTls, "one"), ("smtps", Door::Tls, "two")] {
-        let (port, connections) = mail_server(door, Arc::clone(&tls));
+    let (vouched, authority) = vouched_for();
+    let (own, certificate) = self_signed();
+    let world = world(&format!("{authority}{certificate}"));
+    for (scheme, door, id, tls) in [
+        ("smtp", Door::StartTls, "one", &vouched),
+        ("smtps", Door::Tls, "two", &vouched),
+        ("smtp", Door::StartTls, "three", &own),
+        ("smtps", Door::Tls, "four", &own),
+    ] {
+        let (port, connections) = mail_server(door, Arc::clone(tls));
         world.configure("ds-cfg-smtp-server", &format!("{scheme}://ctsd%40example.com@127.0.0.1:{port}"));
         world.add(id, "ok", &[COMPLETION]);
         let said = connections.recv_timeout(PATIENCE).unwrap();
@@ -187,8 +207,17 @@ fn no_password_goes_to_who_is_not_believed() {
 
 #[test]
 fn a_web_server_is_told_under_tls_if_it_is_believed() {
-    let (tls, authority) = vouched_for();
-    let world = world(&authority);
+    told_if_believed(vouched_for);
+}
+
+#[test]
+fn a_web_server_is_believed_by_its_own_certificate() {
+    told_if_believed(self_signed);
+}
+
+fn told_if_believed(server: fn() -> (Arc<ServerConfig>, String)) {
+    let (tls, trusted) = server();
+    let world = world(&trusted);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, asked) = channel();
@@ -220,7 +249,7 @@ fn a_web_server_is_told_under_tls_if_it_is_believed() {
     world.configure("ds-cfg-cts-task-webhook-url", &url);
     world.add("two", "ok", &[]);
     is_logged(&world, "two", &format!("ds-cfg-cts-task-webhook-url {url}: "));
-    std::fs::write(world.directory.path().join("config/mail.pem"), vouched_for().1).unwrap();
+    std::fs::write(world.directory.path().join("config/mail.pem"), server().1).unwrap();
     let url = format!("https://127.0.0.1:{port}/told");
     world.configure("ds-cfg-cts-task-webhook-url", &url);
     world.add("three", "ok", &[]);
