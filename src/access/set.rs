@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::aci::{Aci, Matter};
 use super::area::Place;
 use super::attribute_set::{AttributeRef, AttributeSet};
-use super::bind_rule::{Lookup, Relation};
+use super::bind_rule::{Lookup, Relation, Subject};
 use super::privilege::Privilege;
 use super::profile::{Profile, Question};
 use super::requester::Requester;
@@ -285,16 +285,29 @@ impl AccessSet {
         }
         let subject = self.question(who, key, None).subject();
         self.held.values().flatten().any(|aci| {
-            (aci.holder.covers(key) || key.covers(&aci.holder))
-                && aci.area.may_reach(key)
-                && aci.attributes().is_some_and(AttributeSet::touches_user)
-                && aci.permissions.iter().any(|permission| {
-                    permission.allows && permission.rights.has(Right::Read) && {
-                        subject.varies.set(false);
-                        permission.rule.is_met(&subject) == Tri::True || subject.varies.get()
-                    }
-                })
+            (aci.holder.covers(key) || key.covers(&aci.holder)) && may_show_below(aci, key, &subject)
         })
+    }
+
+    /// As [`Self::may_see_below`], of an entry that the requester does not see, be it there or not: the ACIs that such an
+    /// entry or one below it may hold do not count (its own do if it is a suffix, which is no secret), so the answer tells
+    /// nothing about it. False too if an entry here would be seen whatever it is: then there is none.
+    pub fn may_see_below_unseen(&self, who: &Requester, key: &NormalizedDn, is_suffix: bool) -> bool {
+        if who.privileges.has(Privilege::BypassAcl) {
+            return false;
+        }
+        let question = self.question(who, key, None);
+        let subject = question.subject();
+        let acis = || {
+            let above = ancestors(key).filter(|above| is_suffix || *above != key.as_bytes());
+            above.filter_map(|above| self.held.get(above)).flatten()
+        };
+        let profile = Profile::build(acis(), Place { point: key, is_point: true }, &subject);
+        // Every entry has an object class.
+        let class = AttributeRef::of("objectClass", &self.schema);
+        let is_shown = profile.grants_every_user(Right::Read)
+            || profile.decide(Matter::Attribute(Right::Read, class), &question) == Some(true);
+        !is_shown && acis().any(|aci| may_show_below(aci, key, &subject))
     }
 
     /// Whether the requester may know that the entry exists: some user attribute it has may be read.
@@ -399,6 +412,18 @@ impl AccessSet {
     pub fn may_extended(&self, who: &Requester, oid: &str) -> bool {
         self.decide(who, Matter::Extended(oid), &self.question(who, &who.key, None))
     }
+}
+
+/// Whether an ACI lets somebody read user attributes of entries at or below this one, as far as no entry is looked at.
+fn may_show_below(aci: &Aci, key: &NormalizedDn, subject: &Subject<'_>) -> bool {
+    aci.area.may_reach(key)
+        && aci.attributes().is_some_and(AttributeSet::touches_user)
+        && aci.permissions.iter().any(|permission| {
+            permission.allows && permission.rights.has(Right::Read) && {
+                subject.varies.set(false);
+                permission.rule.is_met(subject) == Tri::True || subject.varies.get()
+            }
+        })
 }
 
 /// The key, the keys above it, and the root's.

@@ -144,11 +144,13 @@ impl Search {
         let listener = self
             .persistent
             .map(|request| (request, Listener::register(Arc::clone(&lens), request, exchange.directory())));
-        if let Some((_, listener)) = listener.as_ref().filter(|(request, _)| request.changes_only) {
+        let is_mute = listener.as_ref().is_some_and(|(request, _)| request.changes_only);
+        if let Some((_, listener)) = listener.as_ref().filter(|_| is_mute && self.unless_found.is_none()) {
             listener.go_live(exchange);
             return Served::Answered;
         }
         let mut run = Run::new(exchange, lens, self.source, self.bounds);
+        run.is_mute = is_mute;
         run.page = self.page;
         run.sorting = self.sorting;
         run.controls = self.controls;
@@ -229,6 +231,10 @@ fn prepare(
         },
     };
     let is_all = lens.base == NormalizedDn::root() && lens.scope != Scope::Base;
+    if stands_unseen(exchange, &lens, &found, &controls) {
+        let source = Source::store(parts(&*directory.store, &lens, false));
+        return plan(exchange, search, &mut controls, lens, source);
+    }
     if let Some(hidden) = hidden(exchange, &lens, &found, &controls, search) {
         let mut source = match found.made {
             Some(made) => Source::made(made, &lens),
@@ -281,12 +287,35 @@ fn hidden(
     search: &SearchRequest<'_>,
 ) -> Option<LdapResult> {
     let is_below = lens.scope != Scope::Base && lens.base != NormalizedDn::root();
-    let entry = found.entry.as_ref().filter(|_| is_below)?;
-    let is_plain = controls.persistent_search.is_none() && controls.assertion.is_none();
+    let entry = found.entry.as_ref().filter(|_| is_below && controls.assertion.is_none())?;
     let sight = &exchange.sight;
-    let may_find =
-        is_plain && !sight.sees(entry, &lens.base) && sight.access.may_see_below(&sight.who, &lens.base);
+    let may_find = !sight.sees(entry, &lens.base) && sight.access.may_see_below(&sight.who, &lens.base);
     may_find.then(|| outcome::no_such_object(search.base).matched(place::matched(exchange, &lens.base)))
+}
+
+/// Whether a persistent search stands below a base that the requester does not see, though nothing may be found there yet:
+/// ACIs above the base may show it entries below. They hang on the DN alone, and so does this, whether the base is there or
+/// not; otherwise standing would tell. Where ACIs at or below the base show something, see [`hidden`].
+fn stands_unseen(exchange: &Exchange, lens: &Lens, found: &Base, controls: &RequestControls<'_>) -> bool {
+    let sight = &exchange.sight;
+    let is_asked = controls.persistent_search.is_some() && controls.assertion.is_none();
+    if !is_asked || lens.scope == Scope::Base || found.made.is_some() {
+        return false;
+    }
+    if found.entry.as_ref().is_some_and(|entry| sight.sees(entry, &lens.base)) {
+        return false;
+    }
+    let store = exchange.store();
+    let Some((_, suffix)) = store.suffixes().into_iter().find(|(_, suffix)| suffix.covers(&lens.base)) else {
+        return false;
+    };
+    let is_suffix = suffix == lens.base;
+    sight.access.may_see_below_unseen(&sight.who, &lens.base, is_suffix)
+        && (sight.has(Privilege::UnindexedSearch) || {
+            // Of the suffix: what an index serves below the base may hang on what is there.
+            let filter = Arc::clone(&lens.filter.filter);
+            store.plan(&Query { base: suffix, scope: Scope::Subtree, filter }).indexed
+        })
 }
 
 struct Base {

@@ -80,6 +80,8 @@ pub(super) struct Run {
     pub(super) controls: Vec<ResponseControl>,
     /// The answer if no entry is found, whatever else would be: the base must not be seen.
     pub(super) unless_found: Option<LdapResult>,
+    /// Sends no entry: the first one that is found is all that is to be known.
+    pub(super) is_mute: bool,
     progress: Progress,
 }
 
@@ -115,6 +117,7 @@ impl Run {
             listener: None,
             controls: Vec::new(),
             unless_found: None,
+            is_mute: false,
             progress: Progress::default(),
         }
     }
@@ -178,8 +181,11 @@ impl Run {
     }
 
     fn end(self, result: &LdapResult) {
-        let Self { exchange, listener, controls, unless_found, .. } = self;
-        if let Some(hidden) = unless_found.filter(|_| exchange.entries == 0) {
+        let Self { exchange, listener, controls, unless_found, progress, .. } = self;
+        if let Some(hidden) = unless_found.filter(|_| progress.last.is_none()) {
+            if let Some(listener) = listener {
+                listener.withdraw(exchange.directory());
+            }
             return exchange.finish(&hidden);
         }
         match listener {
@@ -257,6 +263,10 @@ impl Run {
     }
 
     fn send(&mut self, found: &Found, sight: &Sight, readable: &Readable<'_>) -> Option<LdapResult> {
+        if self.is_mute {
+            self.progress.last = Some(found.place.clone());
+            return Some(LdapResult::success());
+        }
         let sent = self.exchange.entries;
         let limit = self.bounds.size;
         if let Some(page) = &self.page {

@@ -160,6 +160,105 @@ fn access_is_asked_at_each_change() {
     assert!(listener.drain().entries.is_empty());
 }
 
+/// Who may see some entries below a base, but not the base, listens below it as below one that is not there.
+#[test]
+fn below_a_base_that_is_hidden_it_stands_as_if_there_were_none() {
+    let server = Server::new();
+    let manager = server.manager();
+    let account = |name: &str| {
+        let dn = format!("uid={name},ou=admins,{SUFFIX}");
+        let attributes: &[(&str, &[&str])] =
+            &[("objectClass", &["account", "simpleSecurityObject"]), ("userPassword", &["pw"])];
+        manager.add(&dn, attributes).code(ResultCode::SUCCESS);
+        dn
+    };
+    let connect = |dn: &str| {
+        let client = server.connect();
+        client.bind(dn, b"pw").code(ResultCode::SUCCESS);
+        client
+    };
+    let set_aci = |dn: &str, operation, acis: &[&str]| {
+        let acis: Vec<&[u8]> = acis.iter().map(|aci| aci.as_bytes()).collect();
+        manager.modify(dn, &[(operation, ("aci", &acis))], &[]).code(ResultCode::SUCCESS);
+    };
+    let (some, other, late) = (account("some"), account("other"), account("late"));
+    let control = "(targetcontrol=\"2.16.840.1.113730.3.4.3\")(version 3.0; acl \"listen\"; allow (read) \
+                   userdn=\"ldap:///all\";)";
+    let filtered = |dn: &str| {
+        format!(
+            "(targetattr=\"*\")(targetfilter=\"(coreTokenType=SESSION)\")(version 3.0; acl \"some\"; allow (search, \
+             read) userdn=\"ldap:///{dn}\";)"
+        )
+    };
+    set_aci(SUFFIX, ModifyOperation::Add, &[control, &filtered(&some)]);
+    let base = format!("ou=tokens,{SUFFIX}");
+    set_aci(&base, ModifyOperation::Add, &[&filtered(&late)]);
+    let missing = format!("ou=missing,{SUFFIX}");
+
+    let listen = |client: &Client, base: &str, scope, changes_only| {
+        let request = PersistentSearchRequest { change_types: 15, changes_only, return_notifications: true };
+        let filter = Filter::Present("objectClass".into());
+        let search = Search { scope, filter, attributes: &["1.1"], ..Search::base(base) };
+        client.search(&search, &[critical(ControlKind::PersistentSearch, &request.value())])
+    };
+    let stands = |answer: &Answer| answer.results.is_empty();
+    let gone = |answer: Answer| {
+        assert!(answer.entries.is_empty());
+        let result = answer.code(ResultCode::NO_SUCH_OBJECT).result().clone();
+        (result.matched, result.diagnostic.replace("ou=missing", "ou=tokens"))
+    };
+    // Nothing is there yet.
+    for changes_only in [true, false] {
+        for scope in [Scope::One, Scope::Subtree, Scope::Subordinate] {
+            for base in [&base, &missing] {
+                assert!(stands(&listen(&connect(&some), base, scope, changes_only)), "{base} {scope:?}");
+            }
+            for dn in [&other, &late] {
+                // What the base itself holds would tell that it is there.
+                let (here, missing) = (
+                    listen(&connect(dn), &base, scope, changes_only),
+                    listen(&connect(dn), &missing, scope, changes_only),
+                );
+                assert_eq!(gone(here), gone(missing));
+            }
+        }
+        gone(listen(&connect(&some), &base, Scope::Base, changes_only));
+        // Who would see it if it were there is told that it is not.
+        gone(listen(&server.user(), &missing, Scope::Subtree, changes_only));
+        gone(listen(&server.manager(), &missing, Scope::Subtree, changes_only));
+    }
+    // Without an index and the privilege for that, alike.
+    server.store.is_indexed.store(false, Ordering::SeqCst);
+    let (here, none) = (
+        listen(&connect(&some), &base, Scope::Subtree, true),
+        listen(&connect(&some), &missing, Scope::Subtree, true),
+    );
+    assert_eq!(gone(here), gone(none));
+    server.store.is_indexed.store(true, Ordering::SeqCst);
+    let standing = server.directory.persistent_searches();
+    assert_eq!(standing, 12, "those that are refused are gone");
+
+    let listener = connect(&some);
+    listen(&listener, &base, Scope::Subtree, true);
+    manager.add_token("shown", &[]).code(ResultCode::SUCCESS);
+    manager.add_token("kept", &[("coreTokenType", &["OAUTH"])]).code(ResultCode::SUCCESS);
+    assert_eq!(changes(&listener.drain()), [(ChangeType::Add, token("shown").as_str())]);
+
+    // Where a plain search finds something, that the base is there is told anyway.
+    let listener = connect(&late);
+    let answer = listen(&listener, &base, Scope::Subtree, true);
+    assert!(stands(&answer) && answer.entries.is_empty(), "{answer:?}");
+    manager.delete(&token("shown"), &[]).code(ResultCode::SUCCESS);
+    assert_eq!(changes(&listener.drain()), [(ChangeType::Delete, token("shown").as_str())]);
+    gone(listen(&connect(&late), &base, Scope::Subtree, true));
+    manager.add_token("again", &[]).code(ResultCode::SUCCESS);
+    for dn in [&some, &late] {
+        let answer = listen(&connect(dn), &base, Scope::Subtree, false);
+        assert!(stands(&answer), "{answer:?}");
+        assert_eq!(answer.dns(), [token("again")]);
+    }
+}
+
 #[test]
 fn the_grant_and_the_bound() {
     let server = Server::new();
