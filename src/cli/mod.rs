@@ -4,6 +4,7 @@
 
 mod access;
 mod args;
+mod at_hand;
 mod backup;
 mod base64;
 mod dsconfig;

@@ -66,7 +66,8 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     // To verify, nothing has to stand still.
-    let is_local = options.dry_run && !head.names_server() && !options.task.when.needs_server();
+    let is_local =
+        options.dry_run && !head.admin().names_server("restore")? && !options.task.when.needs_server();
     if !is_local
         && let Some(mut client) = task::connect_for("restore", &options.task, task::Unnamed::Refused)?
     {

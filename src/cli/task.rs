@@ -35,11 +35,6 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Whether the options name a server.
-    pub(super) fn names_server(&self) -> bool {
-        self.connection.hostname.is_some() || self.connection.port.is_some()
-    }
-
     pub(super) fn admin(&self) -> AdminOptions {
         AdminOptions {
             connection: self.connection.clone(),
@@ -151,8 +146,7 @@ pub(super) fn connect(
     admin: &AdminOptions,
     unnamed: Unnamed,
 ) -> Result<Option<Client>, Failure> {
-    let connection = &admin.connection;
-    if connection.hostname.is_some() || connection.port.is_some() {
+    if admin.names_server(tool)? {
         return admin.open(tool).map(Some);
     }
     process::require_instance(&at.instance)?;

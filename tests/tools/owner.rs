@@ -51,6 +51,38 @@ fn the_servers_own_user_needs_no_password() {
         assert!(refused.contains(&format!("{tool} --bindDN")), "{refused}");
     }
 
+    // The configuration too, on a terminal or not; quotation marks and all of a batch.
+    server.run("dsconfig", &["set-global-configuration-prop", "--set", "size-limit:2345"]).ok();
+    let get = ["get-global-configuration-prop", "--script-friendly", "--property", "size-limit"];
+    assert_eq!(server.run("dsconfig", &get).ok(), "size-limit\t2345\n");
+    assert_eq!(
+        server.run("dsconfig", &[&get[..], &["--no-prompt", "-X"]].concat()).ok(),
+        "size-limit\t2345\n"
+    );
+    let batch = server.file("bare.txt", "set-global-configuration-prop --set 'size-limit:2346'\n");
+    server.run("dsconfig", &["--batchFilePath", &batch, "--no-prompt"]).ok();
+    let shown = server.run("dsconfig", &[&get[..], &["--displayCommand"]].concat()).ok();
+    assert!(shown.contains("--instance ") && !shown.contains("--port"), "{shown}");
+    assert!(shown.ends_with("size-limit\t2346\n"), "{shown}");
+    for (more, part) in [
+        (&["--port", "1"][..], "--bindPasswordFile"),
+        (&["--hostname", "localhost"], "--bindPasswordFile"),
+        (&["--bindDN", "cn=Directory Manager"], "--bindPasswordFile"),
+        (&["--instance", "/nowhere"], "/nowhere is not an instance"),
+        (&["--propertiesFilePath", &server.file("tools.properties", "port=1\n")], "--bindPasswordFile"),
+    ] {
+        let refused = server.run("dsconfig", &[&get[..], more].concat()).refused(1);
+        assert!(refused.contains(part), "{more:?} {refused}");
+    }
+    server
+        .run("dsconfig", &[&get[..], &["-w", "wrong", "-X", "-p", &server.admin.to_string()]].concat())
+        .refused(49);
+    // LDAP clients are nobody's without a name.
+    let ldap = server.ldap.to_string();
+    let named = ["-p", &ldap, "-D", "cn=Directory Manager"];
+    let refused = server.run("ldapsearch", &[&named[..], &["-b", "", "(objectClass=*)"]].concat()).refused(1);
+    assert!(refused.contains("--bindPasswordFile"), "{refused}");
+
     // Who says who asks is taken at the word.
     let wrong = ["-D", "cn=Directory Manager", "-w", "wrong"];
     server.run("verify-index", &[&wrong[..], &["--baseDN", SUFFIX]].concat()).refused(49);
@@ -58,6 +90,8 @@ fn the_servers_own_user_needs_no_password() {
     // The socket goes with the server; one that a crash left is replaced.
     server.run("stop-ds", &[]).ok();
     assert!(!socket.exists());
+    let refused = server.run("dsconfig", &get).refused(1);
+    assert!(refused.contains("does not run (start-ds starts it)"), "{refused}");
     drop(UnixListener::bind(&socket).unwrap());
     server.run("start-ds", &[]).ok();
     server.run("verify-index", &["--baseDN", SUFFIX]).ok();

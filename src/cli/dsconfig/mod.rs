@@ -20,8 +20,8 @@ use self::ask::Asked;
 use self::catalog::{Action, Kind};
 use self::options::{Names, Wishes};
 use self::property::Checker;
-use super::Failure;
 use super::ldap::{Client, ClientError, exit_of, failure};
+use super::{Failure, at_hand};
 use crate::config::ConfigEntry;
 use crate::protocol::filter::Filter;
 use crate::protocol::message::Scope;
@@ -44,6 +44,8 @@ struct Session {
     client: Client,
     checker: Checker,
     quiet: bool,
+    /// Whether the server knows its own user by itself.
+    is_own: bool,
 }
 
 /// Runs `dsconfig`.
@@ -71,7 +73,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     precheck(&command, &Checker::new())?;
     let mut session = open(options)?;
-    tell_command(options, &command)?;
+    tell_command(options, &session, &command)?;
     execute(&mut session, &command)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -86,7 +88,7 @@ fn interact(options: &Options) -> Result<ExitCode, Failure> {
             Asked::Quit => return Ok(ExitCode::SUCCESS),
         };
         let done = precheck(&command, &Checker::new())
-            .and_then(|()| tell_command(options, &command))
+            .and_then(|()| tell_command(options, &session, &command))
             .and_then(|()| execute(&mut session, &command));
         // A person tries again.
         if let Err(failure) = done {
@@ -96,8 +98,8 @@ fn interact(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 fn open(options: &Options) -> Result<Session, Failure> {
-    let client = options.admin.open("dsconfig")?;
-    Ok(Session { client, checker: Checker::new(), quiet: options.admin.quiet })
+    let (client, is_own) = at_hand::open("dsconfig", &options.at, &options.admin)?;
+    Ok(Session { client, checker: Checker::new(), quiet: options.admin.quiet, is_own })
 }
 
 /// All lines are read and checked before the first one is done.
@@ -120,7 +122,7 @@ fn run_batch(options: &Options, text: &str) -> Result<ExitCode, Failure> {
     let mut first_error = None;
     for (number, command) in &commands {
         if !session.quiet {
-            println!("{}", equivalent(options, command, false));
+            println!("{}", equivalent(command, &[]));
         }
         let Err(failure) = execute(&mut session, command) else { continue };
         let failure = at(*number, &failure);
@@ -291,11 +293,11 @@ fn fetch(session: &mut Session, command: &Command) -> Result<ConfigEntry, Failur
 }
 
 /// Prints or appends the command that does the same, if that is wished.
-fn tell_command(options: &Options, command: &Command) -> Result<(), Failure> {
+fn tell_command(options: &Options, session: &Session, command: &Command) -> Result<(), Failure> {
     if !options.display_command && options.command_file_path.is_none() {
         return Ok(());
     }
-    let text = equivalent(options, command, true);
+    let text = equivalent(command, &connection(options, session.is_own));
     if options.display_command {
         println!("The equivalent non-interactive command-line is:\n{text}\n");
     }
@@ -310,8 +312,35 @@ fn tell_command(options: &Options, command: &Command) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The command line of a command; passwords are stars.
-fn equivalent(options: &Options, command: &Command, with_connection: bool) -> String {
+/// The options of the connection, as a command line has them; passwords are stars.
+fn connection(options: &Options, is_own: bool) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut option = |name: &str, value: &str| words.push(format!("--{name} {}", batch::quote(value)));
+    let connection = &options.admin.connection;
+    if is_own {
+        option("instance", &options.at.instance.display().to_string());
+    } else {
+        option("hostname", connection.hostname.as_deref().unwrap_or("localhost"));
+        option("port", &connection.port.unwrap_or(4444).to_string());
+        option("bindDN", connection.bind_dn.as_deref().unwrap_or("cn=Directory Manager"));
+    }
+    match (&connection.bind_password_file, &connection.bind_password) {
+        (Some(file), _) => option("bindPasswordFile", &file.display().to_string()),
+        (None, Some(_)) => option("bindPassword", "******"),
+        (None, None) => {}
+    }
+    if let Some(file) = &connection.trust_store_path {
+        option("trustStorePath", &file.display().to_string());
+    }
+    if connection.trust_all {
+        words.push("--trustAll".to_owned());
+    }
+    words.push("--no-prompt".to_owned());
+    words
+}
+
+/// The command line of a command: behind the tool's name with the options of a connection, alone without.
+fn equivalent(command: &Command, connection: &[String]) -> String {
     let mut words = vec![command.action.name(command.kind)];
     let mut option = |name: &str, value: &str| words.push(format!("--{name} {}", batch::quote(value)));
     for name in command.kind.options() {
@@ -328,25 +357,10 @@ fn equivalent(options: &Options, command: &Command, with_connection: bool) -> St
     }
     wishes.reset.iter().for_each(|name| option("reset", name));
     wishes.property.iter().for_each(|name| option("property", name));
-    if !with_connection {
+    if connection.is_empty() {
         return words.join(" ");
     }
-    let connection = &options.admin.connection;
-    option("hostname", connection.hostname.as_deref().unwrap_or("localhost"));
-    option("port", &connection.port.unwrap_or(4444).to_string());
-    option("bindDN", connection.bind_dn.as_deref().unwrap_or("cn=Directory Manager"));
-    match (&connection.bind_password_file, &connection.bind_password) {
-        (Some(file), _) => option("bindPasswordFile", &file.display().to_string()),
-        (None, Some(_)) => option("bindPassword", "******"),
-        (None, None) => {}
-    }
-    if let Some(file) = &connection.trust_store_path {
-        option("trustStorePath", &file.display().to_string());
-    }
-    if connection.trust_all {
-        words.push("--trustAll".to_owned());
-    }
-    words.push("--no-prompt".to_owned());
+    words.extend_from_slice(connection);
     format!("dsconfig {}", words.join(" \\\n         "))
 }
 
@@ -406,11 +420,13 @@ mod tests {
         )
         .unwrap();
         let options = Options::of_words(&words).unwrap();
-        let text = equivalent(&options, &plan(&options).unwrap(), true);
+        let text = equivalent(&plan(&options).unwrap(), &connection(&options, false));
         assert!(
             text.contains("--add 'global-aci:(a = \"b\")'") && text.contains("--reset enabled"),
             "{text}"
         );
         assert!(text.contains("--trustAll") && !text.contains("secret"), "{text}");
+        let own = connection(&options, true).join(" ");
+        assert!(own.contains("--instance") && !own.contains("--port"), "{own}");
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches};
 
+use crate::cli::args::At;
 use crate::cli::ldap::AdminOptions;
 
 pub(super) const EXAMPLES: &str = "Sub-commands:
@@ -16,7 +17,12 @@ pub(super) const EXAMPLES: &str = "Sub-commands:
       root-dn, work-queue
   list-properties
 
+Without host, port, bind DN and password the server of the instance at hand is meant, for the user that it runs as, and
+root; with any of them it is asked on its administration port, 4444 of localhost unless said otherwise.
+
 Examples:
+  dsconfig set-global-configuration-prop --set size-limit:5000
+      of the instance at hand
   dsconfig set-access-control-handler-prop --port 4444 --bindDN 'cn=Directory Manager' --bindPasswordFile pw \\
       --trustAll --no-prompt --add 'global-aci:(target=\"ldap:///cn=schema\")(targetattr=\"attributeTypes\")\
 (version 3.0; acl \"Modify schema\"; allow (write) userdn=\"ldap:///uid=a,dc=example,dc=com\";)'
@@ -42,6 +48,8 @@ pub(in crate::cli) struct Options {
     /// What to do: create-, list-, delete- and a kind of object, get- and set- a kind and -prop; or list-properties.
     #[arg(value_name = "SUBCOMMAND")]
     pub(super) subcommand: Option<String>,
+    #[command(flatten)]
+    pub(super) at: At,
     #[command(flatten)]
     pub(super) admin: AdminOptions,
     #[command(flatten)]

@@ -235,7 +235,10 @@ impl ConnectionOptions {
         if (wish.may_ask || asks) && prompt::is_possible() {
             return Ok(Secret::new(prompt::hidden(&format!("Password for user '{dn}'"))?.into_bytes()));
         }
-        Err(Failure::new(format!("a password for {dn} is missing: --bindPassword or --bindPasswordFile")))
+        Err(Failure::new(format!(
+            "a password for {dn} is missing, and there is nobody to ask: give --bindPasswordFile FILE or --bindPassword \
+             PASSWORD"
+        )))
     }
 
     fn open(
@@ -339,6 +342,16 @@ impl AdminOptions {
             may_ask: !self.no_prompt,
         };
         Ok(self.connection.open(tool, &wish, &[])?.0)
+    }
+
+    /// Whether anything says which server: a host or a port, on the command line or in the properties file.
+    pub(in crate::cli) fn names_server(&self, tool: &'static str) -> Result<bool, Failure> {
+        let connection = &self.connection;
+        if connection.hostname.is_some() || connection.port.is_some() {
+            return Ok(true);
+        }
+        let properties = connection.properties(tool)?;
+        Ok(["hostname", "port"].iter().any(|name| properties.get(name).is_some()))
     }
 
     /// Whether nothing says who asks: no DN, no password, no certificate, no SASL.
