@@ -41,16 +41,16 @@ impl Shard {
 
     fn make_room(&mut self, bound: usize) {
         while self.octets > bound && !self.lines.is_empty() {
-            if self.hand >= self.lines.len() {
+            // The last line is the one that came last: it takes the place of the next that goes, behind the hand.
+            if self.hand + 1 >= self.lines.len() {
                 self.hand = 0;
             }
             let Some(line) = self.lines.get(self.hand) else { return };
-            if line.used.swap(false, Ordering::Relaxed) {
-                self.hand += 1;
-            } else {
+            if !line.used.swap(false, Ordering::Relaxed) {
                 let id = line.id;
                 self.remove(id);
             }
+            self.hand += 1;
         }
     }
 }
@@ -213,6 +213,18 @@ mod tests {
         let (hits, _, octets) = cache.counts();
         assert_eq!(hits, 98);
         assert!(octets <= 10_000, "{octets}");
+    }
+
+    #[test]
+    fn what_came_last_goes_last() {
+        let cache = Cache::new(SHARDS * 20_000);
+        let id = |number: u64| EntryId(number * SHARDS as u64);
+        for number in 0..100 {
+            cache.put(id(number), place(1), entry());
+        }
+        let held: Vec<_> = (0..100).filter(|&number| cache.has_some(id(number))).collect();
+        assert!(held.len() > 10, "{held:?}");
+        assert_eq!(held, (100 - held.len() as u64..100).collect::<Vec<_>>());
     }
 
     #[test]
