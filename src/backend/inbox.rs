@@ -12,6 +12,9 @@ use super::pipeline::{Landed, Task, Work};
 
 /// Tasks that the sequencer takes at once.
 const TAKEN: usize = 256;
+/// Tasks for which the sequencer is woken while a group is on its way to the disk: what it does with them before that is
+/// back can be written no sooner, and to be woken for each one costs.
+const ENOUGH: usize = 8;
 
 /// Everything that the sequencer waits for, in one place.
 pub(crate) struct Inbox {
@@ -54,6 +57,8 @@ pub(crate) enum Awaited {
     Nothing,
     /// Anything.
     Anything,
+    /// The group that is on its way to the disk, or work, or enough tasks to be worth a wake-up meanwhile.
+    Enough,
     /// The group that is on its way to the disk. Tasks stay where they are.
     Landing,
 }
@@ -93,6 +98,10 @@ impl Item for Work {
 }
 
 impl State {
+    fn is_enough(&self) -> bool {
+        self.tasks.len() >= ENOUGH || !self.work.is_empty() || self.landed.is_some()
+    }
+
     fn queue<T: Item>(&mut self) -> &mut VecDeque<T> {
         T::queue(Queues { tasks: &mut self.tasks, work: &mut self.work })
     }
@@ -134,6 +143,7 @@ impl Inbox {
     fn wake(&self, mut state: MutexGuard<'_, State>, for_landing: bool) {
         let wakes = match state.sleeps {
             Some(Awaited::Anything) => true,
+            Some(Awaited::Enough) => for_landing || state.is_enough(),
             Some(Awaited::Landing) => for_landing,
             _ => false,
         };
@@ -166,6 +176,7 @@ impl Inbox {
             let is_there = match awaited {
                 Awaited::Nothing => true,
                 Awaited::Landing => state.landed.is_some(),
+                Awaited::Enough => state.is_enough(),
                 Awaited::Anything => {
                     !state.tasks.is_empty()
                         || !state.work.is_empty()
@@ -384,6 +395,7 @@ impl<T> Belt<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::pipeline::Relocation;
 
     fn index() -> Work {
         Work::Index(Vec::new())
@@ -406,6 +418,31 @@ mod tests {
         }
         assert!(waits.join().unwrap());
         assert!(!inbox.take(&mut taken, Awaited::Anything), "no sender is left");
+    }
+
+    #[test]
+    fn while_a_group_is_on_its_way_few_tasks_wake_nobody() {
+        let task = || {
+            let (done, _) = crossbeam::channel::bounded(1);
+            Task::Relocate(Relocation { entries: Vec::new(), wants_floor: false, done })
+        };
+        let inbox = Arc::new(Inbox::new(100));
+        let sender = inbox.sender::<Task>();
+        let taking = Arc::clone(&inbox);
+        let takes = std::thread::spawn(move || {
+            let mut taken = Taken::default();
+            taking.take(&mut taken, Awaited::Enough);
+            taken.tasks.len()
+        });
+        while inbox.state().sleeps.is_none() {
+            std::thread::yield_now();
+        }
+        for _ in 1..ENOUGH {
+            assert!(sender.try_send(task()).is_ok());
+            assert_eq!(inbox.state().sleeps, Some(Awaited::Enough));
+        }
+        assert!(sender.try_send(task()).is_ok());
+        assert_eq!(takes.join().unwrap(), ENOUGH);
     }
 
     #[test]

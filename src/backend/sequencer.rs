@@ -47,7 +47,9 @@ impl Sequencer {
         loop {
             let awaited = if self.is_logging && (self.is_full() || !is_open) {
                 Awaited::Landing
-            } else if taken.tasks.is_empty() && (self.is_logging || self.is_empty()) {
+            } else if taken.tasks.is_empty() && self.is_logging {
+                Awaited::Enough
+            } else if taken.tasks.is_empty() && self.is_empty() {
                 Awaited::Anything
             } else {
                 Awaited::Nothing
