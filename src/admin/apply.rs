@@ -83,6 +83,13 @@ pub fn follow_configuration(directory: &Directory) -> Result<(), AciError> {
             };
             return Err(LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, text));
         }
+        for name in new.root_dns.iter().flat_map(|root| &root.privileges) {
+            if Privilege::parse(name).is_none() {
+                let all = Privilege::ALL.map(Privilege::name).join(", ");
+                let text = format!("there is no privilege {name} that a root user could have; there are {all}");
+                return Err(LdapResult::with(ResultCode::CONSTRAINT_VIOLATION, text));
+            }
+        }
         let schema = schema.current();
         for text in &new.access.global_acis {
             check_aci(text, &NormalizedDn::root(), &schema).map_err(|error| {

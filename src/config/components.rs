@@ -315,7 +315,7 @@ const WORK_QUEUE: &[Property] = &[
     integer("num-worker-threads", 1, 1024, NONE).restart("the server"),
 ];
 
-const ROOT_DN: &[Property] = &[text("default-root-privilege-name", NONE).many()];
+const ROOT_DN: &[Property] = &[property("default-root-privilege-name", PropertyKind::Privilege, NONE).many()];
 
 const ROOT_DN_USER: &[Property] = &[dn("alternate-bind-dn", NONE).many()];
 

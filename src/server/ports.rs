@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::health::Health;
 use super::lanes::Lanes;
 use super::listener::{Endpoint, House, accept};
-use super::tls::{TlsFiles, TlsSettings, ensure_own};
+use super::tls::{self, TlsFiles, TlsSettings, ensure_own};
 use super::{ServerError, http};
 use crate::config::{ClientAuth, Config, Listener, ListenerKind};
 use crate::protocol::result::{LdapResult, ResultCode};
@@ -107,6 +107,15 @@ impl Ports {
     }
 
     fn follow(self: &Arc<Self>) {
+        // What would keep a port closed at the next start is refused at once.
+        self.house.directory.config.on_check(Box::new(|new| {
+            for listener in &new.listeners {
+                tls::check_choice(&listener.protocols, &listener.cipher_suites).map_err(|reason| {
+                    LdapResult::with(ResultCode::UNWILLING_TO_PERFORM, format!("{}: {reason}", listener.name))
+                })?;
+            }
+            Ok(())
+        }));
         let ports: Weak<Self> = Arc::downgrade(self);
         self.house.directory.config.on_change(Box::new(move |old, new| match ports.upgrade() {
             Some(ports) => ports.change(old, new),

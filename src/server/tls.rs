@@ -100,6 +100,24 @@ impl Choice {
     }
 }
 
+/// Refuses protocols and cipher suites of which none is served; those that are not are passed over beside others.
+pub(super) fn check_choice(protocols: &[String], suites: &[String]) -> Result<(), String> {
+    let choice = Choice { protocols: protocols.to_vec(), suites: suites.to_vec() };
+    let versions = choice.versions();
+    if versions.is_empty() {
+        return Err("ds-cfg-ssl-protocol: TLSv1.2 and TLSv1.3 are served".to_owned());
+    }
+    let served = rustls::crypto::aws_lc_rs::default_provider().cipher_suites;
+    let of_versions =
+        served.iter().filter(|suite| versions.iter().any(|version| **version == *suite.version()));
+    let names: Vec<String> = of_versions.map(|suite| format!("{:?}", suite.suite())).collect();
+    if suites.is_empty() || names.iter().any(|name| choice.has_suite(name)) {
+        return Ok(());
+    }
+    let names: Vec<String> = names.iter().map(|name| name.replacen("TLS13_", "TLS_", 1)).collect();
+    Err(format!("ds-cfg-ssl-cipher-suite: none of them is served; there are {}", names.join(", ")))
+}
+
 impl TlsSettings {
     /// Reads the files. `protocols` are `TLSv1.2` and `TLSv1.3`, none is both; `suites` are cipher suites by their
     /// registered names, none is all that are safe.
@@ -342,5 +360,18 @@ mod tests {
         assert_eq!(choice(&["TLSv1.3"], &[]).versions(), [&rustls::version::TLS13]);
         let one = choice(&[], &["TLS_AES_256_GCM_SHA384"]);
         assert!(one.has_suite("TLS13_AES_256_GCM_SHA384") && !one.has_suite("TLS13_AES_128_GCM_SHA256"));
+        let check = |protocols: &[&str], suites: &[&str]| {
+            let choice = choice(protocols, suites);
+            check_choice(&choice.protocols, &choice.suites)
+        };
+        assert_eq!(check(&[], &[]), Ok(()));
+        assert_eq!(
+            check(&["TLSv1.2"], &["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_NULL_MD5"]),
+            Ok(())
+        );
+        assert!(check(&["SSLv3"], &[]).unwrap_err().contains("ssl-protocol"));
+        for (protocols, suite) in [(&[][..], "NOPE"), (&["TLSv1.2"], "TLS_AES_256_GCM_SHA384")] {
+            assert!(check(protocols, &[suite]).unwrap_err().contains("ssl-cipher-suite"));
+        }
     }
 }
