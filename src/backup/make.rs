@@ -151,7 +151,9 @@ pub fn back_up(job: &Job<'_>, progress: Progress<'_>) -> Result<Made, BackupErro
         )));
     }
     remove_unfinished(directory, backend)?;
-    let base = if options.is_incremental { Some(base_of(job, &catalogue)?) } else { None };
+    // The first one has nothing to go on from, and holds everything.
+    let is_first = catalogue.backups.is_empty() && options.base.is_none();
+    let base = if options.is_incremental && !is_first { Some(base_of(job, &catalogue)?) } else { None };
     let key =
         if options.encrypts || options.signs { Some(BackupKey::read_or_make(job.key_file)?) } else { None };
     let partial = partial(&archive);
@@ -389,7 +391,7 @@ fn write(
     let mut listed = Listed {
         id: options.id.clone(),
         date_ms: time_ms / 1000 * 1000,
-        is_incremental: options.is_incremental,
+        is_incremental: manifest.base.is_some(),
         is_compressed: options.compresses,
         is_encrypted: options.encrypts,
         unsigned_hash: None,

@@ -511,8 +511,11 @@ fn what_must_not_be_is_refused_with_its_reason() {
     assert_eq!(reason(home.archive("x")), format!("there is no backup in {place}"));
     let backend = home.open();
     base(&backend);
-    let none = reason(home.back_up(&backend, "i", |options| options.is_incremental = true));
-    assert!(none.contains("make a full one first"), "{none}");
+    let none = reason(home.back_up(&backend, "i", |options| {
+        options.is_incremental = true;
+        options.base = Some("nope".into());
+    }));
+    assert!(none.contains("there is no backup nope"), "{none}");
     assert!(reason(home.back_up(&backend, "../x", |_| ())).starts_with("../x is no backup ID"));
     home.back_up(&backend, "one", |options| (options.encrypts, options.signs) = (true, true)).unwrap();
     assert_eq!(

@@ -54,6 +54,13 @@ pub(super) fn run(options: &InstallService) -> Result<ExitCode, Failure> {
         return Err(Failure::new(format!("{shown} is there already; --force replaces it")));
     }
     std::fs::write(&options.output, text).map_err(|error| Failure::new(format!("{shown}: {error}")))?;
+    if !is_user(&options.user) {
+        println!("There is no user {user} yet: useradd --system {user}", user = options.user);
+    }
+    if !options.instance.join("config/config.ldif").exists() {
+        let instance = options.instance.display();
+        println!("There is no instance {instance} yet: ctsd setup --instance {instance} --doNotStart");
+    }
     println!(
         "Wrote {shown}. Now:\n  chown -R {user}: {instance}\n  systemctl daemon-reload\n  systemctl enable --now {name}",
         user = options.user,
@@ -61,6 +68,12 @@ pub(super) fn run(options: &InstallService) -> Result<ExitCode, Failure> {
         name = options.output.file_name().unwrap_or_default().to_string_lossy(),
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the system's file of users has one of this name; there may be others, which only the system can tell.
+fn is_user(name: &str) -> bool {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users.lines().any(|line| line.split(':').next() == Some(name))
 }
 
 /// The packaged unit with other names in it.

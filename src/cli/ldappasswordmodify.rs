@@ -31,7 +31,7 @@ pub(super) struct Options {
     #[arg(short = 'a', long = "authzID", value_name = "AUTHZID")]
     authz_id: Option<String>,
     /// Accepted for scripts: the bind DN is sent as the one whose password it is.
-    #[arg(short = 'A', long = "provideDNForAuthzID")]
+    #[arg(short = 'A', long = "provideDNForAuthzID", conflicts_with = "authz_id")]
     provide_dn: bool,
     /// The new password; the server makes one if it is not given.
     #[arg(short = 'n', long = "newPassword", value_name = "PASSWORD", value_parser = secret)]

@@ -249,7 +249,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
             Failure::new("--baseDN is missing, for example --baseDN dc=cts,dc=example,dc=com")
         })?,
     };
-    let (filters, attributes) = filters(options)?;
+    let (filters, attributes, mut exit) = filters(options)?;
     let controls = controls(options)?;
     if options.dry_run {
         for filter in &filters {
@@ -260,7 +260,6 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let mut client = options.ldap.open("ldapsearch")?;
     let mut printer = Printer::new(options);
     let names: Vec<&str> = attributes.iter().map(String::as_str).collect();
-    let mut exit = 0;
     for filter in filters {
         let search = Search {
             base: &base,
@@ -294,8 +293,8 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(exit))
 }
 
-/// The filters, and what to print of the entries.
-fn filters(options: &Options) -> Result<(Vec<Filter<'static>>, Vec<String>), Failure> {
+/// The filters, what to print of the entries, and the exit code if a filter was passed over.
+fn filters(options: &Options) -> Result<(Vec<Filter<'static>>, Vec<String>, u8), Failure> {
     let parse = |text: &str| {
         filter_text::parse(text)
             .map_err(|error| Failure::new(format!("the filter \"{text}\" is wrong: {error}")))
@@ -303,14 +302,30 @@ fn filters(options: &Options) -> Result<(Vec<Filter<'static>>, Vec<String>), Fai
     if let Some(file) = &options.filename {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        return Ok((lines.map(parse).collect::<Result<_, _>>()?, options.rest.clone()));
+        let (mut found, mut exit) = (Vec::new(), 0);
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match parse(line) {
+                Ok(filter) => found.push(filter),
+                Err(Failure { text, code }) => {
+                    let text = format!("{}, line {number}: {text}", file.display());
+                    if !options.continue_on_error {
+                        return Err(Failure { text, code });
+                    }
+                    eprintln!("{text}");
+                    exit = code;
+                }
+            }
+        }
+        return Ok((found, options.rest.clone(), exit));
     }
     let mut rest = options.rest.iter().cloned();
     let Some(filter) = rest.next() else {
         return Err(Failure::new("a filter is missing, for example '(objectClass=*)'"));
     };
-    Ok((vec![parse(&filter)?], rest.collect()))
+    Ok((vec![parse(&filter)?], rest.collect(), 0))
 }
 
 /// Searches, page by page if so wished.

@@ -40,6 +40,9 @@ pub(super) struct Options {
     /// The indexes that are not ready.
     #[arg(long = "rebuildDegraded", conflicts_with = "index")]
     rebuild_degraded: bool,
+    /// Accepted for scripts: no index is believed to be ready on somebody's word, so those named are built if they are not.
+    #[arg(long = "clearDegradedState", conflicts_with_all = ["rebuild_all", "rebuild_degraded"])]
+    clear_degraded_state: bool,
     /// Accepted for scripts: nothing is written beside the indexes.
     #[arg(long, value_name = "DIR")]
     tmpdirectory: Option<String>,
@@ -55,7 +58,10 @@ fn offline(options: &Options) -> Result<ExitCode, Failure> {
             println!("{progress}");
         }
     };
-    let how = Opening { on_progress: Some(Arc::new(print)), makes_trees_anew: !options.rebuild_degraded };
+    let how = Opening {
+        on_progress: Some(Arc::new(print)),
+        makes_trees_anew: !options.rebuild_degraded && !options.clear_degraded_state,
+    };
     serve::runtime()?.block_on(async {
         let server = Server::open_as(instance, how)?;
         let backend = server.backend();
@@ -80,7 +86,10 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     if options.rebuild_all {
         names.push("all");
     }
-    if options.rebuild_degraded {
+    if options.clear_degraded_state {
+        names.clear();
+    }
+    if options.rebuild_degraded || options.clear_degraded_state {
         names.push("degraded");
     }
     if names.is_empty() {

@@ -91,7 +91,23 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 fn none(options: &Options) -> Failure {
-    Failure::new(format!("there is no backup in {}", options.backup_directory.display()))
+    let (named, place) =
+        (&options.backup_directory, options.task.head.at.instance.join(&options.backup_directory));
+    if !place.is_dir() {
+        return Failure::new(format!(
+            "there is no backup in {}: there is no such directory",
+            named.display()
+        ));
+    }
+    // What backs up all makes a directory for each.
+    let below: Vec<String> = Catalogue::below(&place)
+        .unwrap_or_default()
+        .iter()
+        .map(|(place, _)| place.display().to_string())
+        .collect();
+    let hint =
+        if below.is_empty() { String::new() } else { format!("; there are some in {}", below.join(", ")) };
+    Failure::new(format!("there is no backup in {}{hint}", named.display()))
 }
 
 fn online(client: &mut super::ldap::Client, options: &Options) -> Result<ExitCode, Failure> {

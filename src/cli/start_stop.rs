@@ -72,7 +72,9 @@ pub(super) fn start(options: &Start) -> Result<ExitCode, Failure> {
         return serve::run(&start);
     }
     if let Some(pid) = process::running(instance) {
-        println!("The server runs already, process {}.", pid.as_raw_nonzero());
+        if !options.quiet {
+            println!("The server runs already, process {}.", pid.as_raw_nonzero());
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let addresses = setup::start_in_background(instance)?;

@@ -43,7 +43,7 @@ pub(super) struct Options {
     #[arg(short = 's', long = "script-friendly", conflicts_with = "json")]
     script_friendly: bool,
     /// Draw anew every so many seconds.
-    #[arg(long, visible_alias = "refresh", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+    #[arg(short = 'r', long, visible_alias = "refresh", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
         conflicts_with_all = ["json", "script_friendly"])]
     watch: Option<u64>,
 }

@@ -103,7 +103,9 @@ impl Instance {
 
     /// An instance that is there. Fails if the directory holds no configuration.
     pub fn open(directory: &Path) -> Result<Self, ConfigError> {
-        let instance = Self { root: directory.to_owned() };
+        // What is told of places is to be found from elsewhere too.
+        let root = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let instance = Self { root };
         if persist::is_file(&instance.config_file()) {
             Ok(instance)
         } else {

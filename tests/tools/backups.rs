@@ -167,14 +167,18 @@ fn every_refusal_has_its_reason() {
     let directory = path(&server, "backups");
     let at = ["-d", directory.as_str()];
     let none = server.run("restore", &[&at[..], &["-l"]].concat()).refused(1);
-    assert!(none.contains("there is no backup in "), "{none}");
+    assert!(none.contains("there is no backup in ") && none.contains("no such directory"), "{none}");
     let which = admin(&server, "backup", &at).refused(1);
     assert!(which.contains("--backendID BACKEND, or --backUpAll"), "{which}");
     let unknown = admin(&server, "backup", &[&at[..], &["-n", "ctsData"]].concat()).refused(53);
     assert!(unknown.contains("there is no backend ctsData") && unknown.contains("userRoot"), "{unknown}");
     server.run("stop-ds", &[]).ok();
-    let first = server.run("backup", &[&at[..], &["-n", "userRoot", "-i"]].concat()).refused(1);
-    assert!(first.contains("make a full one first"), "{first}");
+    // The first incremental one in a directory is a full one.
+    server.run("backup", &[&at[..], &["-n", "userRoot", "-i"]].concat()).ok();
+    let listed = server.run("restore", &[&at[..], &["-l"]].concat()).ok();
+    assert!(listed.contains("Is Incremental:     false"), "{listed}");
+    let base = [&at[..], &["-n", "userRoot", "-i", "-B", "none"]].concat();
+    assert!(server.run("backup", &base).refused(1).contains("there is no backup none in "));
     let later =
         server.run("backup", &[&at[..], &["-n", "userRoot", "-t", "20990101000000"]].concat()).refused(1);
     assert!(later.contains("need a running one"), "{later}");
@@ -184,6 +188,8 @@ fn every_refusal_has_its_reason() {
     for backend in ["userRoot", "config", "schema"] {
         assert!(all.contains(&format!("backed up {backend}: ")), "{all}");
     }
+    let above = server.run("restore", &["-d", &path(&server, "all"), "-l"]).refused(1);
+    assert!(above.contains("there are some in ") && above.contains("all/userRoot"), "{above}");
     let config = path(&server, "all/config");
     let text = std::fs::read_to_string(server.instance().join("config/config.ldif")).unwrap();
     std::fs::write(server.instance().join("config/config.ldif"), "spoilt").unwrap();

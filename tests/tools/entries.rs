@@ -91,6 +91,10 @@ fn ldapsearch_prints_ldif_that_goes_round() {
     assert!(server.ldap("ldapsearch", &["(uid=a)"]).refused(1).contains("--baseDN"));
     let filters = server.file("filters", "(uid=a)\n\n(uid=b)\n");
     assert_eq!(search(&["-f", &filters, "uid"]).ok().matches("dn: ").count(), 2);
+    let wrong = server.file("wrong-filters", "(uid=a)\n(uid=\n");
+    assert!(search(&["-f", &wrong]).refused(1).contains("wrong-filters, line 2: the filter"));
+    let went_on = search(&["-c", "-f", &wrong]);
+    assert!(went_on.code == 1 && went_on.err.contains("line 2"), "{went_on:?}");
     let wrapped = search(&["-t", "20", "(uid=a)", "1.1"]).ok();
     assert_eq!(wrapped, "dn: uid=a,ou=people,\n dc=cts,dc=example,d\n c=com\n\n");
 

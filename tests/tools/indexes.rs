@@ -57,6 +57,10 @@ fn indexes_are_added_rebuilt_and_verified_under_writes() {
     // What is not there is said.
     let unknown = admin(&server, "rebuild-index", &["--index", "nothing"]).refused(53);
     assert!(unknown.contains("there is no index nothing"), "{unknown}");
+    for none in [&["--clearDegradedState", "--index", "uid"][..], &["--rebuildDegraded"]] {
+        let said = admin(&server, "rebuild-index", none).ok();
+        assert!(said.contains("rebuilt indexes=0: none needs it"), "{said}");
+    }
     let later = admin(&server, "rebuild-index", &["--rebuildAll", "--start", "20990101000000Z"]).ok();
     let id = later.split_whitespace().nth(3).unwrap();
     assert_eq!(later, format!("Rebuild Index task {id} scheduled to start 20990101000000Z\n"));

@@ -190,7 +190,7 @@ fn reason(error: &std::io::Error) -> String {
         )) => "the server's certificate is for another host name: check --hostname, or believe it with --trustAll"
             .to_owned(),
         Some(Error::InvalidMessage(_)) => {
-            "what listens there does not speak TLS: dsconfig wants the administration port (4444) or an LDAPS port"
+            "what listens there does not speak TLS: --port has to name the administration port (4444) or an LDAPS port"
                 .to_owned()
         }
         Some(other) => other.to_string(),
