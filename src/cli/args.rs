@@ -137,7 +137,7 @@ const SETUP_EXAMPLES: &str = "Examples:
 #[command(after_help = SETUP_EXAMPLES, disable_help_flag = true)]
 pub(super) struct Setup {
     /// Print help.
-    #[arg(long, action = clap::ArgAction::Help)]
+    #[arg(short = 'H', long, action = clap::ArgAction::Help)]
     help: Option<bool>,
     #[command(flatten)]
     pub(super) at: At,

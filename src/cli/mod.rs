@@ -35,6 +35,7 @@ mod transfer;
 mod verify_index;
 
 use std::any::Any;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -108,12 +109,22 @@ fn is_instance(directory: &Path) -> bool {
     directory.join("config/config.ldif").is_file()
 }
 
+/// OpenDJ's other ways to ask for help, `-?` and (of its `dsconfig`) `--help-all`, `--help-core-server` and so on.
+fn asking_for_help(word: OsString) -> OsString {
+    let is_help = word == "-?" || word.to_str().is_some_and(|word| word.starts_with("--help-"));
+    if is_help { "--help".into() } else { word }
+}
+
 /// Reads the command line. A link's name stands for its subcommand.
 fn parse(called_as: Option<&'static str>) -> Result<args::Command, clap::Error> {
-    let Some(tool) = called_as else { return Ok(args::Arguments::try_parse()?.command) };
+    let words = std::env::args_os().skip(1).map(asking_for_help);
+    let Some(tool) = called_as else {
+        let program = std::iter::once("ctsd".into());
+        return Ok(args::Arguments::try_parse_from(program.chain(words))?.command);
+    };
     let root =
         clap::Command::new("ctsd").multicall(true).propagate_version(true).version(env!("CARGO_PKG_VERSION"));
-    let words = std::iter::once(tool.into()).chain(std::env::args_os().skip(1));
+    let words = std::iter::once(tool.into()).chain(words);
     let matches = args::Command::augment_subcommands(root).try_get_matches_from(words)?;
     args::Command::from_arg_matches(&matches)
 }
@@ -126,6 +137,13 @@ pub fn main() -> ExitCode {
         let first = std::env::args().nth(1)?;
         args::TOOLS.iter().copied().find(|tool| *tool == first)
     });
+    if name == Some("dsconfig") {
+        let words: Vec<OsString> = std::env::args_os().skip(1).map(asking_for_help).collect();
+        if let Some(text) = dsconfig::help(&words) {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+    }
     let command = match parse(called_as) {
         Ok(command) => command,
         Err(error) => {
@@ -134,7 +152,9 @@ pub fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             let arguments: Vec<String> = std::env::args().collect();
-            if let Some(hint) = ldap::about_arguments(&arguments) {
+            let of_dsconfig = name.filter(|tool| *tool == "dsconfig");
+            let unknown = of_dsconfig.and_then(|_| dsconfig::about_arguments(&arguments));
+            if let Some(hint) = ldap::about_arguments(&arguments).or(unknown) {
                 eprintln!("\nHint:  {hint}");
             }
             return ExitCode::from(if name.is_some() { 1 } else { 2 });

@@ -87,9 +87,45 @@ fn properties_are_set_read_and_reset() {
         (&["delete-backend", "--backend-name", "userRoot"], 66, "entries below it"),
         (&["set-log-publisher-prop", "--publisher-name", "x"], 1, "needs --set"),
         (&["frobnicate"], 1, "no sub-command"),
+        (
+            &["set-root-dn-prop", "--add", "default-root-privilege-name:nope"],
+            19,
+            "there is no privilege nope",
+        ),
+        (
+            &["set-global-configuration-prop", "--add", "disabled-privilege:nope"],
+            53,
+            "there is no privilege nope",
+        ),
+        (
+            &[
+                "set-connection-handler-prop",
+                "--handler-name",
+                "LDAPS Connection Handler",
+                "--set",
+                "ssl-cipher-suite:TLS_RSA_WITH_NULL_MD5",
+            ],
+            53,
+            "TLS_AES_256_GCM_SHA384",
+        ),
+        (
+            &["set-global-configuration-prop", "--set", "default-password-policy:No Such"],
+            19,
+            "cn=No Such,cn=Password Policies,cn=config",
+        ),
     ] {
         let refused = server.dsconfig(arguments).refused(code);
         assert!(refused.contains(part), "{arguments:?}: {refused}");
+    }
+    // Other objects go by their names, as well as by their DNs.
+    for value in ["Root Password Policy", "cn=Default Password Policy,cn=Password Policies,cn=config"] {
+        let set = format!("default-password-policy:{value}");
+        server.dsconfig(&["set-global-configuration-prop", "--set", &set]).ok();
+        let name = value.trim_start_matches("cn=").split(',').next().unwrap();
+        let get = ["get-global-configuration-prop", "-s", "--property", "default-password-policy"];
+        assert_eq!(server.dsconfig(&get).ok(), format!("default-password-policy\t{name}\n"));
+        let dn = format!("cn={name},cn=Password Policies,cn=config");
+        assert_eq!(server.values("cn=config", "ds-cfg-default-password-policy"), [dn]);
     }
     assert_eq!(
         server.dsconfig(&["set-backend-prop", "--backend-name", "userRoot", "--set", "java-class:x"]).code,

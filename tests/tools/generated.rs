@@ -27,6 +27,11 @@ fn every_tool_helps_with_examples_and_refuses_nonsense_with_one() {
         let text = String::from_utf8_lossy(&help.stdout);
         assert!(help.status.success() && text.contains("Example"), "{tool}: {text}");
         assert!(text.contains(&format!("Usage: {tool}")), "{tool}: {text}");
+        for asked in ["-?", "-H", "--help-all"] {
+            let same = std::process::Command::new(&link).arg(asked).output().unwrap();
+            let same_text = String::from_utf8_lossy(&same.stdout);
+            assert!(same.status.success() && same_text.contains(&format!("Usage: {tool}")), "{tool} {asked}");
+        }
         let wrong = std::process::Command::new(&link).arg("--no-such-option").output().unwrap();
         assert_eq!(wrong.status.code(), Some(1), "{tool}");
         let whole = program().args([tool, "--help"]).output().unwrap();
@@ -37,6 +42,43 @@ fn every_tool_helps_with_examples_and_refuses_nonsense_with_one() {
     std::fs::write(taken.path().join("ldapsearch"), "mine").unwrap();
     assert!(!program().arg("install-links").arg(taken.path()).status().unwrap().success());
     assert_eq!(std::fs::read(taken.path().join("ldapsearch")).unwrap(), b"mine");
+}
+
+#[test]
+fn dsconfig_helps_with_each_sub_command() {
+    let run = |arguments: &[&str]| {
+        let output = program().arg("dsconfig").args(arguments).output().unwrap();
+        let text = |octets| String::from_utf8(octets).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    for (arguments, parts) in [
+        (
+            &["create-backend-index", "--help"][..],
+            &["--index-name NAME --backend-name NAME", "--set PROPERTY:VALUE", "one of equality, ordering"][..],
+        ),
+        (&["-H", "create-log-publisher"], &["--type file-based-access|json-file-access", "log-file"]),
+        (
+            &["set-password-policy-prop", "-?"],
+            &["--reset PROPERTY", "a name below cn=Password Storage Schemes"],
+        ),
+        (&["list-backends", "--help"], &["Usage: dsconfig list-backends [--property"]),
+        (&["delete-backend-index", "--help"], &["[--force]"]),
+        (&["--help"], &["Sub-commands:", "list-properties"]),
+    ] {
+        let (code, out, _) = run(arguments);
+        assert!(code == Some(0) && parts.iter().all(|part| out.contains(part)), "{arguments:?} {out}");
+    }
+    // One that is none is said to be, whatever options it would have.
+    for (arguments, part) in [
+        (
+            &["create-password-validator", "--validator-name", "x"][..],
+            "no sub-command \"create-password-validator\"",
+        ),
+        (&["set-replication-server", "--set", "a:b", "--nope"], "did you mean"),
+    ] {
+        let (code, _, err) = run(arguments);
+        assert!(code == Some(1) && err.contains(part), "{arguments:?} {err}");
+    }
 }
 
 #[test]
@@ -87,6 +129,8 @@ fn status_tells_people_and_programs() {
     for part in ["Base DN:", "dc=cts,dc=example,dc=com", "LDAP Connection Handler:", "Up Time:", "search:"] {
         assert!(all.contains(part), "{part} is not in {all}");
     }
+    let instance = server.instance();
+    assert!(all.contains(&format!("Installation Path:         {}", instance.display())), "{all}");
     let json = server.run("status", &["-w", "password", "--json"]).ok();
     assert!(json.starts_with('{') && json.contains("\"serverRunStatus\":\"Started\""), "{json}");
     let port = server.admin.to_string();
@@ -96,5 +140,6 @@ fn status_tells_people_and_programs() {
     server.run("stop-ds", &[]).ok();
     assert_eq!(server.run("status", &[]).code, 3);
     server.run("start-ds", &["--quiet"]).ok();
+    assert_eq!(server.run("start-ds", &["--quiet"]).ok(), "", "it runs already");
     assert!(server.run("stop-ds", &["--restart"]).ok().contains("started successfully"));
 }

@@ -1,7 +1,7 @@
 //! Making, changing and deleting objects.
 
 use super::catalog::{Action, Type};
-use super::property::{Known, find, split};
+use super::property::{Known, find, meant, split};
 use super::{Command, Session, fetch};
 use crate::cli::Failure;
 use crate::cli::ldap::{exit_of, failure, wanted};
@@ -53,9 +53,10 @@ fn gather(
         let known = find(component, name).map_err(Failure::new)?;
         session.checker.check(&known, value).map_err(Failure::new)?;
         let attribute = known.attribute();
+        let value = meant(&known, value);
         match gathered.iter_mut().find(|(other, _)| other.attribute() == attribute) {
-            Some((_, values)) => values.push(value.to_owned()),
-            None => gathered.push((known, vec![value.to_owned()])),
+            Some((_, values)) => values.push(value),
+            None => gathered.push((known, vec![value])),
         }
     }
     for (known, values) in &gathered {

@@ -11,6 +11,7 @@ mod property;
 mod show;
 mod table;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -28,6 +29,23 @@ use crate::protocol::message::Scope;
 use crate::protocol::request::{self, Search};
 use crate::protocol::response::Response;
 use crate::protocol::result::ResultCode;
+
+/// What is told of a sub-command: if help is asked for, and one is named.
+pub(super) fn help(words: &[OsString]) -> Option<String> {
+    words.iter().find(|word| **word == "--help" || **word == "-H")?;
+    let (action, kind) =
+        words.iter().filter_map(|word| word.to_str()).find_map(|word| catalog::find(word).ok())?;
+    Some(show::help(action, kind))
+}
+
+/// Why arguments may be wrong: the sub-command is none, so its options are not known either.
+pub(super) fn about_arguments(arguments: &[String]) -> Option<String> {
+    let is_sub_command = |word: &&String| {
+        ["create-", "list-", "get-", "set-", "delete-"].iter().any(|start| word.starts_with(start))
+    };
+    let word = arguments.iter().find(is_sub_command).filter(|word| *word != "list-properties")?;
+    catalog::find(word).err()
+}
 
 /// One thing to do.
 struct Command {

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::catalog::{KINDS, Kind};
-use super::property::{Known, find, shown};
+use super::catalog::{Action, KINDS, Kind};
+use super::property::{Known, accepted, find, shown};
 use super::table::{lines, table};
 use super::{Command, Options, Session, entries, fetch};
 use crate::cli::Failure;
@@ -130,18 +130,55 @@ pub(super) fn list(session: &mut Session, command: &Command) -> Result<(), Failu
     Ok(())
 }
 
+/// What is told of a sub-command: what it needs, and the properties there are.
+pub(super) fn help(action: Action, kind: &'static Kind) -> String {
+    let own = kind.own_option();
+    let mut usage = format!("Usage: dsconfig {}", action.name(kind));
+    for option in kind.options().filter(|option| action != Action::List || Some(*option) != own) {
+        usage.push_str(&format!(" --{option} NAME"));
+    }
+    let types: Vec<&str> = kind.types.iter().map(|one| one.name).collect();
+    if action == Action::Create && types.len() > 1 {
+        usage.push_str(&format!(" --type {}", types.join("|")));
+    }
+    usage.push_str(match action {
+        Action::Create => " [--set PROPERTY:VALUE]…",
+        Action::Set => " [--set|--add|--remove PROPERTY:VALUE]… [--reset PROPERTY]…",
+        Action::Get | Action::List => " [--property PROPERTY]…",
+        Action::Delete => " [--force]",
+    });
+    let more = "Who asks which server, batches and output: dsconfig --help\n";
+    if action == Action::Delete {
+        return format!("{usage}\n\n{more}");
+    }
+    let titles = TITLES.map(str::to_owned);
+    format!("{usage}\n\n{}\n{more}", table(&titles, &described(&[kind], &[], false)))
+}
+
+const TITLES: [&str; 4] = ["Property", "Accepts", "Default", "Takes effect"];
+
 /// `list-properties`: what can be set, without asking a server.
 pub(super) fn properties(options: &Options) -> Result<ExitCode, Failure> {
-    let kinds: Vec<&Kind> = match &options.category {
+    let kinds: Vec<&'static Kind> = match &options.category {
         Some(noun) => vec![Kind::by_noun(noun).ok_or_else(|| {
             let nouns: Vec<&str> = KINDS.iter().map(|kind| kind.noun).collect();
             Failure::new(format!("--category {noun}: it is one of {}", nouns.join(", ")))
         })?],
         None => KINDS.iter().collect(),
     };
-    let wished = &options.wishes.property;
+    let rows = described(&kinds, &options.wishes.property, options.advanced);
+    if options.script_friendly {
+        print!("{}", lines(&rows));
+    } else {
+        print!("{}", table(&TITLES.map(str::to_owned), &rows));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Rows of the properties of these kinds, or of those wished for.
+fn described(kinds: &[&'static Kind], wished: &[String], advanced: bool) -> Vec<Vec<Vec<String>>> {
     let mut rows = Vec::new();
-    let listed = kinds.into_iter().flat_map(|kind| {
+    let listed = kinds.iter().flat_map(|kind| {
         let several = kind.components().len() > 1;
         kind.components().into_iter().map(move |(of_type, component)| match several {
             true => (format!("{} ({of_type})", kind.noun), component),
@@ -156,20 +193,14 @@ pub(super) fn properties(options: &Options) -> Result<ExitCode, Failure> {
             let effect = match property.effect {
                 Effect::Live => "at once".to_owned(),
                 Effect::Restart(what) => format!("after a restart of {what}"),
-                Effect::None(why) if options.advanced => format!("never: {why}"),
+                Effect::None(why) if advanced => format!("never: {why}"),
                 Effect::None(_) => continue,
             };
             let name = format!("{object} {}", property.name);
             let default =
                 if property.default.is_empty() { "-".to_owned() } else { property.default.join(", ") };
-            rows.push(vec![vec![name], vec![property.kind.accepts()], vec![default], vec![effect]]);
+            rows.push(vec![vec![name], vec![accepted(property)], vec![default], vec![effect]]);
         }
     }
-    let titles = ["Property", "Accepts", "Default", "Takes effect"].map(str::to_owned);
-    if options.script_friendly {
-        print!("{}", lines(&rows));
-    } else {
-        print!("{}", table(&titles, &rows));
-    }
-    Ok(ExitCode::SUCCESS)
+    rows
 }
