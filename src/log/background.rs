@@ -154,19 +154,9 @@ impl Shared {
                 return Ok(answer);
             }
             Counters::add(&self.counters.spares_missed, 1);
-            // Others stay out as long as this one fills, so numbers stay in order.
-            room.is_filling = true;
             let number = room.next;
-            drop(room);
-            let made = fill(self, number);
-            room = lock(mutex);
-            room.is_filling = false;
-            room.has_failed = made.is_err();
-            if made.is_ok() {
-                room.next = number + 1;
-                room.ready.push_back(Spare { number, is_clean: true });
-            }
-            changed.notify_all();
+            let made;
+            (room, made) = self.fill(room);
             if let Err(source) = made {
                 return Err(match source.kind() {
                     ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
@@ -176,6 +166,25 @@ impl Shared {
                 });
             }
         }
+    }
+
+    /// Makes the next file. Others stay out meanwhile, so numbers stay in order.
+    fn fill<'a>(&'a self, mut room: MutexGuard<'a, Room>) -> (MutexGuard<'a, Room>, std::io::Result<()>) {
+        let SpareRoom(mutex, changed) = &self.spares;
+        room.is_filling = true;
+        let number = room.next;
+        drop(room);
+        let made = self.disk.create_zeroed(&file_name(number), u64::from(self.options.segment_size));
+        room = lock(mutex);
+        room.is_filling = false;
+        room.has_failed = made.is_err();
+        if made.is_ok() {
+            room.next = number + 1;
+            room.ready.push_back(Spare { number, is_clean: true });
+            self.counters.spares.store(room.ready.len() as u64, Relaxed);
+        }
+        changed.notify_all();
+        (room, made)
     }
 
     /// Whether a segment can be had beside the reserve; makes one if none is ready.
@@ -215,10 +224,6 @@ impl Shared {
     }
 }
 
-fn fill(shared: &Shared, number: u32) -> std::io::Result<()> {
-    shared.disk.create_zeroed(&file_name(number), u64::from(shared.options.segment_size))
-}
-
 /// Fills what must be ready at once, and what a burst would take while little is written: zeros are octets for the device
 /// too, and when it is busy they cost others time.
 fn fill_ahead(shared: &Shared) {
@@ -244,21 +249,8 @@ fn fill_ahead(shared: &Shared) {
                 }
             }
         }
-        room.is_filling = true;
-        let number = room.next;
-        drop(room);
-        let made = fill(shared, number);
-        room = lock(mutex);
-        room.is_filling = false;
-        match made {
-            Ok(()) => {
-                room.next = number + 1;
-                room.ready.push_back(Spare { number, is_clean: true });
-                shared.counters.spares.store(room.ready.len() as u64, Relaxed);
-            }
-            Err(_) => room.has_failed = true,
-        }
-        changed.notify_all();
+        // A failure is remembered, and met by who needs the file.
+        (room, _) = shared.fill(room);
     }
 }
 
