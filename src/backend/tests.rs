@@ -114,8 +114,7 @@ fn new_entry(dn: &str, attributes: &[(&str, &str)]) -> NewEntry {
         builder.put(name, value, &schema);
     }
     builder.complete_classes(&schema);
-    let dn_parsed = crate::name::Dn::parse(dn).unwrap();
-    crate::entry::complete_rdn_values(dn_parsed.rdn().unwrap(), &mut builder, &schema);
+    crate::entry::take_rdn(dn, &mut builder, &schema, crate::entry::Naming::Completed).unwrap();
     let (user, operational) = builder.encode();
     NewEntry { dn: dn.into(), uuid: uuid(SEED.fetch_add(1, Ordering::Relaxed)), user, operational }
 }

@@ -158,8 +158,7 @@ fn add(backend: &dyn TokenStore, dn: &str, attributes: &[(&str, &str)]) -> Commi
         builder.put(name, value, &schema);
     });
     builder.complete_classes(&schema);
-    let parsed = crate::name::Dn::parse(dn).unwrap();
-    crate::entry::complete_rdn_values(parsed.rdn().unwrap(), &mut builder, &schema);
+    crate::entry::take_rdn(dn, &mut builder, &schema, crate::entry::Naming::Completed).unwrap();
     let (user, operational) = builder.encode();
     let mut octets = [0; 16];
     octets[8..].copy_from_slice(&SEED.fetch_add(1, Ordering::Relaxed).to_be_bytes());

@@ -7,7 +7,7 @@ use super::list;
 use super::modify::{ModifyError, check_value, same_value, undefined};
 use super::stored::{EntryParts, EntryUuid, StoredEntry};
 use crate::protocol::message::Attributes;
-use crate::schema::{AttributeDescription, MatchingRule, Schema, TypeId};
+use crate::schema::{AttributeDescription, MatchingRule, Schema, TypeId, Violation};
 
 /// Puts an entry together. Attributes keep the order in which they first came, values theirs.
 #[derive(Debug, Default, Clone)]
@@ -236,6 +236,22 @@ impl EntryBuilder {
         if let Some(slot) = self.slot_of(b"objectClass") {
             missing.iter().for_each(|name| self.push(slot, name.as_bytes()));
         }
+    }
+
+    /// Adds the superior classes that objectClass does not list, and checks the entry against all of them.
+    pub fn check_classes(&mut self, schema: &Schema) -> Result<(), Violation> {
+        let classes = {
+            let names: SmallVec<[&[u8]; 4]> = self.values("objectClass").collect();
+            if names.is_empty() {
+                return Err(Violation::ObjectClass("the entry has no attribute objectClass".into()));
+            }
+            schema.check_classes(&names)?
+        };
+        for class in classes.left_out() {
+            self.put("objectClass", class.name(), schema);
+        }
+        let present: SmallVec<[(TypeId, usize); 32]> = self.types().collect();
+        classes.check(schema, &present)
     }
 
     /// The two encoded lists: user attributes, operational attributes. Attributes without values are left out.

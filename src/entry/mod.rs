@@ -23,7 +23,7 @@ pub use apply::{Edited, EffectKind};
 pub use builder::{EntryBuilder, missing_superiors};
 pub use filter::{CompiledFilter, Tri, ValuesFilter};
 pub use modify::{ModifyError, PreparedModifications};
-pub use naming::{complete_rdn_values, lacks_rdn_value};
+pub use naming::{Naming, NamingError, lacks_rdn_value, take_rdn};
 pub use project::{Readable, Selection, Slices};
 pub(crate) use stored::is_subentry_class;
 pub use stored::{EntryError, EntryParts, EntryUuid, StoredEntry};

@@ -371,8 +371,16 @@ fn adds_are_checked_and_completed() {
         request(&[("OBJECTCLASS", &["inetOrgPerson"]), ("CN", &["a"]), ("sn", &["b"]), ("2.5.4.3", &["c"])])
             .unwrap();
     builder.complete_classes(&schema);
+    assert_eq!(
+        take_rdn("uid=x+cn=A,dc=x", &mut builder, &schema, Naming::Strict),
+        Err(NamingError::Missing("uid".into()))
+    );
+    assert_eq!(
+        take_rdn("nope=x", &mut builder, &schema, Naming::Completed),
+        Err(NamingError::Undefined("nope".into()))
+    );
+    take_rdn("uid=x+cn=A,dc=x", &mut builder, &schema, Naming::Completed).unwrap();
     let dn = crate::name::Dn::parse("uid=x+cn=A,dc=x").unwrap();
-    complete_rdn_values(dn.rdn().unwrap(), &mut builder, &schema);
     let entry = builder.entry("uid=x+cn=A,dc=x", EntryUuid([0; 16]), 0);
     assert_eq!(values(&entry, "objectClass"), ["inetOrgPerson", "organizationalPerson", "person", "top"]);
     assert_eq!(values(&entry, "cn"), ["a", "c"]);

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use smallvec::SmallVec;
 
 use super::answer::Exchange;
 use super::pipeline::{self, WriteControls};
@@ -15,12 +14,11 @@ use super::{Served, guarded, outcome, password};
 use crate::access::Right;
 use crate::auth::{Secret, random_id};
 use crate::backend::{ChangeKind, NewEntry};
-use crate::entry::{EntryBuilder, EntryParts, EntryUuid, StoredEntry, complete_rdn_values};
-use crate::name::{DnReader, Rdn};
+use crate::entry::{EntryBuilder, EntryParts, EntryUuid, Naming, StoredEntry, take_rdn};
 use crate::protocol::encode;
 use crate::protocol::message::{AddRequest, Operation, Request};
 use crate::protocol::result::{LdapResult, ResultCode};
-use crate::schema::{NormalizedDn, Schema, TypeId};
+use crate::schema::NormalizedDn;
 
 /// Serves an add.
 pub(super) fn serve(mut exchange: Exchange) -> Served {
@@ -139,68 +137,12 @@ fn prepare(exchange: &mut Exchange, request: &Request, add: &AddRequest<'_>) -> 
     let mut builder = EntryBuilder::from_request(add.attributes, &schema, false)
         .map_err(|error| outcome::modify_error(&error))?;
     let completes = directory.config.load().global.add_missing_rdn_attributes;
-    take_rdn(add.dn, &mut builder, &schema, completes)?;
-    check_schema(&mut builder, &schema)?;
+    let naming = if completes { Naming::Completed } else { Naming::Strict };
+    take_rdn(add.dn, &mut builder, &schema, naming).map_err(|error| outcome::naming_error(add.dn, &error))?;
+    builder.check_classes(&schema).map_err(|violation| outcome::violation(&violation))?;
     guarded::check_new(exchange, &builder, &target)?;
     let passwords = builder.values(password::ATTRIBUTE).map(|value| password::take(&directory, value));
     let passwords = passwords.collect::<Result<Vec<_>, _>>()?;
     password::check_count(&directory, passwords.len())?;
     Ok(Prepared { target, dn: add.dn.to_owned(), builder, controls, passwords })
-}
-
-/// The RDN's values have to be in the entry; missing ones are added, if the configuration wants it so.
-fn take_rdn(
-    dn: &str,
-    builder: &mut EntryBuilder,
-    schema: &Schema,
-    completes: bool,
-) -> Result<(), LdapResult> {
-    let mut avas = Vec::with_capacity(1);
-    let mut is_complete = true;
-    for ava in DnReader::new(dn) {
-        let ava = ava.map_err(|error| outcome::dn_error("entry's DN", dn, &error))?;
-        let ends = ava.ends_rdn;
-        let ava = ava.to_ava();
-        let Some(attribute) = schema.attribute(ava.attribute()) else {
-            let text = format!("attribute {} of the RDN is not defined in the schema", ava.attribute());
-            return Err(LdapResult::with(ResultCode::NAMING_VIOLATION, text));
-        };
-        if !builder.has_value(attribute.name(), ava.value()) {
-            if !completes {
-                let text = format!("the RDN's value of attribute {} is not in the entry", attribute.name());
-                return Err(LdapResult::with(ResultCode::NAMING_VIOLATION, text));
-            }
-            attribute.syntax.check(ava.value()).map_err(|reason| {
-                let text = format!("the RDN's value of attribute {}: {reason}", attribute.name());
-                LdapResult::with(ResultCode::INVALID_ATTRIBUTE_SYNTAX, text)
-            })?;
-            is_complete = false;
-        }
-        avas.push(ava);
-        if ends {
-            break;
-        }
-    }
-    match Rdn::from_avas(avas) {
-        Some(rdn) if !is_complete => complete_rdn_values(&rdn, builder, schema),
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Completes the object classes and checks the entry against them.
-fn check_schema(builder: &mut EntryBuilder, schema: &Schema) -> Result<(), LdapResult> {
-    let classes = {
-        let names: SmallVec<[&[u8]; 4]> = builder.values("objectClass").collect();
-        if names.is_empty() {
-            let text = "the entry has no attribute objectClass";
-            return Err(LdapResult::new(ResultCode::OBJECT_CLASS_VIOLATION, text));
-        }
-        schema.check_classes(&names).map_err(|violation| outcome::violation(&violation))?
-    };
-    for class in classes.left_out() {
-        builder.put("objectClass", class.name(), schema);
-    }
-    let present: SmallVec<[(TypeId, usize); 32]> = builder.types().collect();
-    classes.check(schema, &present).map_err(|violation| outcome::violation(&violation))
 }

@@ -4,7 +4,7 @@
 
 use crate::access::{AciError, Privilege};
 use crate::backend::{ChangeError, StoreError};
-use crate::entry::ModifyError;
+use crate::entry::{ModifyError, NamingError};
 use crate::name::DnError;
 use crate::protocol::result::{LdapResult, ResultCode};
 use crate::schema::{SchemaError, Violation};
@@ -28,6 +28,16 @@ pub(super) fn dn_error(what: &str, text: &str, error: &DnError) -> LdapResult {
         diagnostic = format!("{diagnostic}; {hint}");
     }
     LdapResult::with(ResultCode::INVALID_DN_SYNTAX, diagnostic)
+}
+
+/// A DN that cannot name the entry that is to be added.
+pub(super) fn naming_error(dn: &str, error: &NamingError) -> LdapResult {
+    let code = match error {
+        NamingError::Dn(error) => return dn_error("entry's DN", dn, error),
+        NamingError::Syntax { .. } => ResultCode::INVALID_ATTRIBUTE_SYNTAX,
+        _ => ResultCode::NAMING_VIOLATION,
+    };
+    LdapResult::with(code, error.to_string())
 }
 
 /// What is said of an entry that is not there, or must not be seen.

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::choice::Chosen;
 use super::source::Text;
 use crate::auth::{Scheme, Secret, os_random, scheme};
 use crate::backend::{BulkEntry, Piece, Preparer, Snapshot};
-use crate::entry::{EntryBuilder, EntryUuid, StoredEntry, Virtual, complete_rdn_values};
+use crate::entry::{EntryBuilder, EntryUuid, Naming, StoredEntry, Virtual, take_rdn};
 use crate::ldif::{LdifAttribute, LdifChange, LdifReader, LdifRecord, LdifWriter};
-use crate::name::Rdn;
-use crate::schema::{NormalizedDn, Schema, TypeId};
+use crate::schema::{NormalizedDn, Schema};
 
 /// The attribute whose clear values are encoded.
 const PASSWORD: &str = "userPassword";
@@ -204,9 +201,10 @@ impl Converter {
             self.attribute(attribute, &mut made, &mut has_uuid)?;
         }
         self.passwords(&mut made.builder)?;
-        self.names(&record.dn, &mut made.builder)?;
+        let naming = if self.checks { Naming::Completed } else { Naming::Unchecked };
+        take_rdn(&record.dn, &mut made.builder, schema, naming).map_err(reject)?;
         if self.checks {
-            check(&mut made.builder, schema)?;
+            made.builder.check_classes(schema).map_err(reject)?;
         } else {
             made.builder.complete_classes(schema);
         }
@@ -290,66 +288,6 @@ impl Converter {
             scheme::encode(self.scheme, &Secret::new(value), &mut os_random).map(Some).map_err(reject)
         })
     }
-
-    /// The RDN's values are added where they are missing.
-    fn names(&self, dn: &str, builder: &mut EntryBuilder) -> Result<(), No> {
-        let schema = self.schema();
-        let mut avas = Vec::new();
-        let mut is_complete = true;
-        for ava in crate::name::DnReader::new(dn) {
-            let ava = ava.map_err(reject)?;
-            let ends = ava.ends_rdn;
-            let ava = ava.to_ava();
-            match schema.attribute(ava.attribute()) {
-                Some(attribute) if builder.has_value(attribute.name(), ava.value()) => {}
-                Some(attribute) => {
-                    if self.checks {
-                        attribute.syntax.check(ava.value()).map_err(|reason| {
-                            reject(format!("the RDN's value of attribute {}: {reason}", attribute.name()))
-                        })?;
-                    }
-                    is_complete = false;
-                }
-                None if self.checks => {
-                    let text =
-                        format!("attribute {} of the RDN is not defined in the schema", ava.attribute());
-                    return Err(reject(text));
-                }
-                None => drop(builder.put(ava.attribute(), ava.value(), schema)),
-            }
-            avas.push(ava);
-            if ends {
-                break;
-            }
-        }
-        match Rdn::from_avas(avas) {
-            Some(rdn) if !is_complete => complete_rdn_values(&rdn, builder, schema),
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// Completes the object classes and checks the entry against them, as an add does.
-fn check(builder: &mut EntryBuilder, schema: &Schema) -> Result<(), No> {
-    let classes = {
-        let names: SmallVec<[&[u8]; 4]> = builder.values("objectClass").collect();
-        if names.is_empty() {
-            return Err(reject("the entry has no attribute objectClass"));
-        }
-        schema.check_classes(&names).map_err(reject)?
-    };
-    for class in classes.left_out() {
-        builder.put("objectClass", class.name(), schema);
-    }
-    let mut present: SmallVec<[(TypeId, usize); 32]> = SmallVec::new();
-    for description in builder.descriptions() {
-        let name = description.split(';').next().unwrap_or_default();
-        if let Some(attribute) = schema.attribute(name) {
-            present.push((attribute.id, builder.values(description).count()));
-        }
-    }
-    classes.check(schema, &present).map_err(reject)
 }
 
 /// An entry as LDIF.

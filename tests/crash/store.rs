@@ -123,8 +123,7 @@ fn new_entry(dn: &str, attributes: &[(&str, &str)]) -> NewEntry {
         builder.put(name, value, &schema);
     }
     builder.complete_classes(&schema);
-    let parsed = ctsd::name::Dn::parse(dn).unwrap();
-    ctsd::entry::complete_rdn_values(parsed.rdn().unwrap(), &mut builder, &schema);
+    ctsd::entry::take_rdn(dn, &mut builder, &schema, ctsd::entry::Naming::Completed).unwrap();
     let (user, operational) = builder.encode();
     let mut octets = [0; 16];
     octets[8..].copy_from_slice(&SEED.fetch_add(1, Ordering::Relaxed).to_be_bytes());
