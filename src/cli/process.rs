@@ -43,7 +43,7 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !hold(&file) {
             let mut holder = String::new();
             file.read_to_string(&mut holder)?;
             let holder = holder.trim();
@@ -52,11 +52,12 @@ impl Lock {
                 instance.display()
             )));
         }
+        // First, or who looks now takes what a server left that was killed for what this one says.
+        let ready = ready_file(instance);
+        let _ = std::fs::remove_file(&ready);
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
-        let ready = ready_file(instance);
-        let _ = std::fs::remove_file(&ready);
         Ok(Self { _file: file, ready })
     }
 
@@ -78,6 +79,23 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.ready);
     }
+}
+
+/// Takes the lock, if no server holds it. Who asks whether one runs ([`running`]) holds it too, shared and for a moment,
+/// which must not be taken for a server.
+fn hold(file: &File) -> bool {
+    // Somebody who never lets go of it is no asker.
+    for _ in 0..10_000 {
+        if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return true;
+        }
+        if flock(file, FlockOperation::NonBlockingLockShared).is_err() {
+            return false;
+        }
+        let _ = flock(file, FlockOperation::Unlock);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
 }
 
 /// The pid of the server that holds the instance's lock.
@@ -131,4 +149,37 @@ pub(super) fn stop(options: &args::Stop) -> Result<ExitCode, Failure> {
         pid.as_raw_nonzero(),
         options.timeout
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_whether_a_server_runs_is_not_taken_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("locks")).unwrap();
+        File::create(lock_file(folder.path())).unwrap();
+        assert_eq!(running(folder.path()), None);
+        let asking = File::open(lock_file(folder.path())).unwrap();
+        flock(&asking, FlockOperation::NonBlockingLockShared).unwrap();
+        std::fs::write(ready_file(folder.path()), "of one that was killed").unwrap();
+        std::thread::scope(|scope| {
+            let (sender, taken) = std::sync::mpsc::channel();
+            let taker = scope.spawn(move || {
+                sender.send(()).unwrap();
+                Lock::take(folder.path()).map(|lock| (lock, folder)).map_err(|_| ())
+            });
+            taken.recv().unwrap();
+            // The server gets its turns while somebody asks.
+            (0..10_000).for_each(|_| std::thread::yield_now());
+            drop(asking);
+            let (lock, folder) = taker.join().unwrap().unwrap();
+            assert_eq!(running(folder.path()), Some(rustix::process::getpid()));
+            assert_eq!(serving(folder.path()), None);
+            assert!(Lock::take(folder.path()).is_err(), "one server an instance");
+            drop(lock);
+            assert_eq!(running(folder.path()), None);
+        });
+    }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use super::args::{Profile, Setup};
 use super::ports::{self, ADMIN_PORT};
 use super::{Failure, process, prompt, serve};
@@ -398,10 +400,12 @@ pub(super) fn start_in_background(directory: &Path) -> Result<Vec<String>, Failu
         .stderr(log)
         .process_group(0)
         .spawn()?;
-    // Recovery of a large log takes its time; a process that ended has not.
+    // Recovery of a large log takes its time; a process that ended has not. What a server that was killed left there is not
+    // this one's word.
+    let own = Pid::from_child(&child);
     let mut progress = Progress::of(&output);
     loop {
-        if process::running(directory).is_some()
+        if process::running(directory) == Some(own)
             && let Some(addresses) = process::serving(directory)
         {
             progress.end();
