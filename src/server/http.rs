@@ -36,7 +36,7 @@ const HEAD: usize = 16 * 1024;
 
 /// Accepts until the port is closed.
 pub(super) async fn accept(
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     endpoint: Arc<Endpoint>,
     health: Arc<Health>,
     closing: CancellationToken,
@@ -48,8 +48,9 @@ pub(super) async fn accept(
             (seat, socket.accept().await)
         };
         let (seat, accepted) = tokio::select! {
-            accepted = accepted => accepted,
+            biased;
             () = closing.cancelled() => return,
+            accepted = accepted => accepted,
         };
         let Ok((stream, address)) = accepted else {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -137,12 +137,14 @@ async fn is_named(texts: &[String], address: IpAddr, unresolved: bool) -> bool {
 }
 
 /// Accepts until the port is closed.
-pub(super) async fn accept(socket: TcpListener, endpoint: Arc<Endpoint>, closing: CancellationToken) {
+pub(super) async fn accept(socket: Arc<TcpListener>, endpoint: Arc<Endpoint>, closing: CancellationToken) {
     let mut failures = 0_u64;
     loop {
         let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
+            // First: a port that was closed accepts with an error.
+            biased;
             () = closing.cancelled() => return,
+            accepted = socket.accept() => accepted,
         };
         match accepted {
             Ok((stream, address)) => {
@@ -208,6 +210,8 @@ async fn serve(
     let place = house.table.place(address.ip());
     if let Some(notice) = endpoint.refusal(&listener, address, (open, place.held())).await {
         counted.reason = Reason::Rejected;
+        // While one that is turned away takes its leave, it takes nobody's place.
+        drop((counted, place));
         // Without a handshake nobody could read it under TLS.
         let is_told = listener.send_rejection_notice && !endpoint.implicit_tls;
         return socket::turn_away(stream, is_told.then_some(&notice)).await;

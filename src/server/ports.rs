@@ -1,7 +1,7 @@
 //! The ports: opened as the configuration has them, at start and when it changes.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
@@ -50,6 +50,21 @@ struct Port {
     kind: ListenerKind,
     endpoint: Arc<Endpoint>,
     closing: CancellationToken,
+    /// What is accepted on; gone when nothing is any more.
+    sockets: Vec<Weak<TcpListener>>,
+}
+
+impl Port {
+    /// Takes no more connections from now on; its addresses may be bound again at once. Left to the tasks that accept, both
+    /// would be so some time later.
+    fn close(&self) {
+        self.closing.cancel();
+        for socket in self.sockets.iter().filter_map(Weak::upgrade) {
+            if let Err(error) = SockRef::from(&*socket).shutdown(Shutdown::Both) {
+                tracing::warn!(listener = self.name, %error, "a port may stay open for a moment");
+            }
+        }
+    }
 }
 
 /// The open ports.
@@ -155,7 +170,7 @@ impl Ports {
                 let stays = port.kind != listener.kind || port.name != listener.name;
                 if !stays {
                     tracing::info!(listener = listener.name, "a port is closed");
-                    port.closing.cancel();
+                    port.close();
                 }
                 stays
             });
@@ -212,14 +227,17 @@ impl Ports {
             kind: listener.kind,
             endpoint: Arc::new(endpoint),
             closing: self.house.shutdown.child_token(),
+            sockets: Vec::new(),
         };
         Ok(Bound { port, sockets })
     }
 
     fn serve(self: &Arc<Self>, bound: Bound) -> Vec<Address> {
-        let Bound { port, sockets } = bound;
+        let Bound { mut port, sockets } = bound;
         let mut addresses = Vec::new();
         for (socket, address) in sockets {
+            let socket = Arc::new(socket);
+            port.sockets.push(Arc::downgrade(&socket));
             addresses.push(Address { kind: port.kind, is_tls: port.endpoint.implicit_tls, address });
             let (endpoint, closing) = (Arc::clone(&port.endpoint), port.closing.clone());
             if port.kind == ListenerKind::Http {

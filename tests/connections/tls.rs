@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use super::fixture::{Client, Fixture, Heard, extended, heartbeat};
+use super::fixture::{Client, Fixture, Heard, extended, heartbeat, wait_until};
 use crate::trust::Trust;
 
 type Secure = Client<StreamOwned<ClientConnection, TcpStream>>;
@@ -139,11 +139,7 @@ fn a_deaf_client_under_tls_is_cut_too() {
     };
     use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
     assert!(matches!(cut.kind(), ConnectionReset | BrokenPipe), "{cut}");
-    let is_gone = (0..1_000_000).any(|_| {
-        std::thread::yield_now();
-        fixture.server().connections().is_empty()
-    });
-    assert!(is_gone, "nothing of it is left");
+    wait_until("nothing of it is left", || fixture.server().connections().is_empty());
 }
 
 #[test]
