@@ -170,7 +170,7 @@ mod tests {
             let sender = sender.clone();
             readers.spawn(Reading::One, Box::new(move || sender.send(number).unwrap()));
         }
-        let next = || done.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+        let next = || done.recv_timeout(std::time::Duration::from_secs(180)).unwrap();
         // They are done as long as no search is; in which order, where threads have only started, is open.
         let mut first: Vec<_> = (0..10).map(|_| next()).collect();
         first.sort_unstable();

@@ -123,7 +123,7 @@ fn submit(backend: &dyn TokenStore, target: &str, kind: ChangeKind) -> Result<Co
     let (sender, receiver) = mpsc::channel();
     let done = Box::new(move |result| sender.send(result).unwrap());
     backend.submit(Change { target: key(target), kind, done });
-    receiver.recv_timeout(Duration::from_secs(30)).expect("an answer")
+    receiver.recv_timeout(Duration::from_secs(180)).expect("an answer")
 }
 
 fn code(result: Result<Committed, ChangeError>) -> ResultCode {
@@ -1005,5 +1005,5 @@ fn the_last_user_may_leave_from_a_callback() {
     drop(backend);
     store.submit(Change { target: key(&dn), kind, done });
     drop(store);
-    assert!(receiver.recv_timeout(Duration::from_secs(30)).unwrap());
+    assert!(receiver.recv_timeout(Duration::from_secs(180)).unwrap());
 }

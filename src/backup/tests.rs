@@ -147,7 +147,7 @@ fn submit(backend: &dyn TokenStore, target: &str, kind: ChangeKind) -> Committed
         kind,
         done: Box::new(move |done| sender.send(done).unwrap()),
     });
-    receiver.recv_timeout(Duration::from_secs(30)).expect("an answer").unwrap()
+    receiver.recv_timeout(Duration::from_secs(180)).expect("an answer").unwrap()
 }
 
 fn add(backend: &dyn TokenStore, dn: &str, attributes: &[(&str, &str)]) -> Committed {

@@ -176,7 +176,7 @@ fn what_was_acknowledged_survives_sigkill() {
                 scope.spawn(move || write(link, writer, round, ledger));
             }
             let enough = 100 + kills * 53 % 300;
-            let done = within(60, || (round.acknowledged.load(Ordering::Acquire) >= enough).then_some(()));
+            let done = within(|| (round.acknowledged.load(Ordering::Acquire) >= enough).then_some(()));
             instance.kill();
             round.stop.store(true, Ordering::Release);
             assert!(done.is_some(), "the writers got nowhere");
@@ -185,7 +185,8 @@ fn what_was_acknowledged_survives_sigkill() {
         if kills % 4 == 0 {
             // And once more, while it starts.
             instance.begin();
-            within(10, || instance.log().contains("reading").then_some(()));
+            let is_ready = || instance.path("locks/server.ready").exists();
+            within(|| (instance.log().contains("reading") || is_ready()).then_some(()));
             instance.kill();
             kills += 1;
         }

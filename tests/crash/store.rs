@@ -167,7 +167,7 @@ pub(crate) fn submit_later(backend: &Backend, target: &str, kind: ChangeKind) ->
 }
 
 pub(crate) fn wait_for(answer: &Answer) -> Result<Committed, ChangeError> {
-    answer.recv_timeout(Duration::from_secs(60)).expect("an answer")
+    answer.recv_timeout(Duration::from_secs(180)).expect("an answer")
 }
 
 pub(crate) fn submit(backend: &Backend, target: &str, kind: ChangeKind) -> Result<Committed, ChangeError> {

@@ -140,7 +140,7 @@ fn a_full_tmpfs_loses_nothing_and_recovers() {
     // Room comes from outside.
     assert!(room.command("rm").arg(at.join("ballast")).status().unwrap().success());
     let next = held.0.len();
-    let added = within(30, || token(next).try_create(&mut root, SUFFIX).etag());
+    let added = within(|| token(next).try_create(&mut root, SUFFIX).etag());
     assert!(added.is_some(), "writes are taken again by themselves");
     held.0.push(added);
     held.fill(&mut root);
@@ -157,7 +157,7 @@ fn a_full_tmpfs_loses_nothing_and_recovers() {
         }
     }
     let next = held.0.len();
-    let added = within(30, || token(next).try_create(&mut root, SUFFIX).etag());
+    let added = within(|| token(next).try_create(&mut root, SUFFIX).etag());
     assert!(added.is_some(), "the purge made room");
     held.0.push(added);
     held.check(&mut root);

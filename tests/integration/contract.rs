@@ -1,13 +1,11 @@
 //! The requests of OpenAM's CTS, as `cts-contract` §2 has them: with their controls, byte by byte where the client looks
 //! at bytes.
 
-use std::time::Duration;
-
 use ctsd::protocol::message::Scope;
 
 use crate::support::{
-    CTS_USER, Ctl, FAMRECORDS, PASSWORD, Query, TID, Token, all_cts_fields, cts, hex, int, octets, request,
-    seq, tlv,
+    CTS_USER, Ctl, FAMRECORDS, PASSWORD, PATIENCE, Query, TID, Token, all_cts_fields, cts, hex, int, octets,
+    request, seq, tlv,
 };
 
 const ETAG_NAMED: &[&str] = &["*", "etag"];
@@ -62,9 +60,9 @@ fn a_heartbeat_is_answered_byte_for_byte() {
     ];
     assert_eq!(hex(&bytes), hex(&seq(&[int(7), tlv(0x63, &body.concat())])));
     link.send(&bytes);
-    let frame = link.frame(Duration::from_secs(3)).unwrap();
+    let frame = link.frame(PATIENCE).unwrap();
     assert_eq!(hex(&frame), "30 09 02 01 07 64 04 04 00 30 00");
-    let frame = link.frame(Duration::from_secs(3)).unwrap();
+    let frame = link.frame(PATIENCE).unwrap();
     assert_eq!(hex(&frame), "30 0C 02 01 07 65 07 0A 01 00 04 00 04 00");
 }
 

@@ -128,7 +128,7 @@ fn the_whole_guide_with_openams_files() {
     let change: &[(char, &str, &[&str])] = &[('=', "coreTokenMultiString01", &["a", "b"])];
     assert_eq!(writer.modify(&dn, change, &[]).code, 0, "tokens written before take the new attributes");
     let by_multi = Query::subtree(FAMRECORDS, "(coreTokenMultiString01=B)").select(&["coreTokenId"]);
-    let found = within(30, || Some(writer.search(&by_multi, &[])).filter(|found| !found.entries.is_empty()));
+    let found = within(|| Some(writer.search(&by_multi, &[])).filter(|found| !found.entries.is_empty()));
     assert_eq!(found.unwrap().column("coreTokenId"), ["old-7"]);
     live(&instance, true);
 

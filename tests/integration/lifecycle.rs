@@ -198,7 +198,7 @@ fn setup_starts_the_server_and_leaves_it_running() {
 fn quickstart_makes_a_working_store() {
     let instance = Instance::unmade();
     instance.start_by(&mut quickstart(&instance, instance.ldap));
-    let printed = within(10, || Some(instance.log()).filter(|text| text.contains("keytool")))
+    let printed = within(|| Some(instance.log()).filter(|text| text.contains("keytool")))
         .unwrap_or_else(|| instance.log());
     for needed in [
         format!("localhost:{}", instance.ldap),

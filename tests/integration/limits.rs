@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Ctl, Instance, Link, Lost, Query, Reply, SUFFIX, Setup, Token, cts};
+use crate::support::{Ctl, Instance, Link, Lost, PASSWORD, Query, Reply, SUFFIX, Setup, Token, cts, request};
 
 fn fill(base: &str, count: usize) {
     let answers = cts().openam().pipeline(count, |number, id| {
@@ -61,11 +61,14 @@ fn the_idle_limit_ends_connections_that_do_nothing() {
         "(targetcontrol=\"2.16.840.1.113730.3.4.3\")(version 3.0; acl \"idle\"; allow (read) userdn = \"ldap:///{dn}\";)"
     );
     assert_eq!(cts().root().modify(SUFFIX, &[('+', "aci", &[&aci])], &[]).code, 0);
-    let mut listener = cts().instance.bound(dn);
-    let id = listener.start(
-        &Query::subtree(&base, "(objectClass=frCoreToken)").select(&["coreTokenId"]),
-        &[Ctl::openam_persistent()],
-    );
+    // Both requests at once: the limit begins with the bind.
+    let mut listener = cts().instance.link();
+    let (bind, id) = (listener.id(), listener.id());
+    let tokens = Query::subtree(&base, "(objectClass=frCoreToken)").select(&["coreTokenId"]);
+    let mut both = request::bind(bind, dn, PASSWORD, &[]);
+    both.extend(request::search(id, &tokens, &[Ctl::openam_persistent()]));
+    listener.send(&both);
+    assert_eq!(listener.answer(bind).code, 0);
     match link.next().unwrap() {
         Reply::Answer(notice) => {
             assert_eq!((notice.id, notice.name.as_deref()), (0, Some("1.3.6.1.4.1.1466.20036")));

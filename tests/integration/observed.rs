@@ -159,7 +159,7 @@ fn message_ids_and_envelopes_out_of_range_are_refused() {
         let mut link = cts().instance.link();
         link.send(&bytes);
         let mut answered = false;
-        let closed = within(30, || match link.next_within(std::time::Duration::from_secs(1)) {
+        let closed = within(|| match link.next_within(std::time::Duration::from_secs(1)) {
             Ok(Reply::Answer(answer)) if answer.id == 0 => {
                 assert_eq!(
                     (answer.code, answer.name.as_deref()),
@@ -201,7 +201,7 @@ fn an_index_works_by_itself() {
         ("ds-cfg-index-type", &["equality"]),
     ];
     assert_eq!(root.add(index, entry, &[]).code, 0);
-    let found = within(30, || {
+    let found = within(|| {
         let found = reader.search(&query, &[]);
         (found.code() != 50).then_some(found)
     })
@@ -210,7 +210,7 @@ fn an_index_works_by_itself() {
     Token::session("i-new", "shandle:i").with("coreTokenString06", "v1").create(&mut root, &base);
     assert_eq!(reader.search(&query, &[]).entries.len(), 51);
     assert_eq!(root.delete(index, &[]).code, 0);
-    assert!(within(30, || (reader.search(&query, &[]).code() == 50).then_some(())).is_some());
+    assert!(within(|| (reader.search(&query, &[]).code() == 50).then_some(())).is_some());
 }
 
 /// "small heap under abuse: out of memory": a client that asks for much and reads nothing.

@@ -135,7 +135,7 @@ fn openldap_binds_by_sasl_external_and_plain() {
         command.output().unwrap()
     };
     let ldaps = format!("ldaps://localhost:{}", instance.ldaps);
-    let bound = crate::support::within(10, || {
+    let bound = crate::support::within(|| {
         let ran = whoami(&ldaps, &["-Y", "EXTERNAL"]);
         ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).trim().to_lowercase())
     });

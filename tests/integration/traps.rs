@@ -303,7 +303,7 @@ fn trap_11_an_index_changes_its_type_while_it_serves() {
         let query =
             Query::subtree(&base, &format!("(&{filter}(objectClass=frCoreToken))")).select(&["coreTokenId"]);
         // Online: until the new index is built, the answer may be that there is none.
-        within(30, || Some(reader.search(&query, &[])).filter(|found| found.code() != 50))
+        within(|| Some(reader.search(&query, &[])).filter(|found| found.code() != 50))
             .unwrap()
             .column("coreTokenId")
     };

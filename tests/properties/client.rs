@@ -17,8 +17,8 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::trust::Trust;
 
-/// How long anything is waited for before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long what must come is waited for before the test fails: it costs nothing where it comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// An entry: its DN, and its attributes with lower-case names.
 #[derive(Debug)]
@@ -194,6 +194,7 @@ impl Client {
     }
 
     pub(crate) fn message(&mut self) -> Option<Bytes> {
+        let mut is_late = false;
         loop {
             match cut(&mut self.input, usize::MAX) {
                 Ok(Cut::Message(message)) => return Some(message),
@@ -207,8 +208,12 @@ impl Client {
                 Ok(octets) => self.input.extend_from_slice(&buffer[..octets]),
                 Err(error) => {
                     use std::io::ErrorKind::{TimedOut, WouldBlock};
-                    assert!(!matches!(error.kind(), WouldBlock | TimedOut), "no answer in {PATIENCE:?}");
-                    return None;
+                    if !matches!(error.kind(), WouldBlock | TimedOut) {
+                        return None;
+                    }
+                    // Once may be that the machine stood still.
+                    assert!(!is_late, "no answer in {PATIENCE:?}, twice");
+                    is_late = true;
                 }
             }
         }

@@ -253,7 +253,7 @@ pub(crate) const ROUNDS: &[Round] = &[
         name: "idle",
         prepare: nothing,
         moved: stays,
-        rows: &[row(GLOBAL, "idle-time-limit", &["1 s"], Seen::After(idlers_go))],
+        rows: &[row(GLOBAL, "idle-time-limit", &["5 s"], Seen::After(idlers_go))],
     },
     Round {
         name: "behaviour",

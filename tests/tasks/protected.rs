@@ -134,7 +134,7 @@ fn converse(door: Door, tls: &Arc<ServerConfig>, tcp: TcpStream, said: &mut Said
 }
 
 const COMPLETION: (&str, &str) = ("ds-task-notify-on-completion", "all@example.com");
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server that believes the authority, and knows the password of its mail account.
 fn world(authority: &str) -> World {

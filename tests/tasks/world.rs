@@ -24,7 +24,7 @@ pub(crate) const ROOT_DN: &str = "cn=Directory Manager";
 pub(crate) const PASSWORD: &str = "a secret of the test";
 /// 2023-11-14 22:13:20 UTC.
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The class that the tests drive: `ds-backup-id` says what becomes of it.
 const TEST_CLASS: &str = "ds-test-work";

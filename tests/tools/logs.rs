@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::fixture::{SUFFIX, Server};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 const ACCESS: &str = "File-Based Access Logger";
 
 impl Server {

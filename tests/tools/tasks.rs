@@ -71,7 +71,7 @@ fn tasks_are_scheduled_shown_and_canceled() {
     let asked = admin(&server, "stop-ds", &["--restart", "--stopReason", "because"]).ok();
     assert!(asked.contains("asked to restart"), "{asked}");
     let mut kept = String::new();
-    for _ in 0..600 {
+    for _ in 0..1800 {
         let ran = manage(&["-s"]);
         let errors = std::fs::read_to_string(server.instance().join("logs/errors")).unwrap_or_default();
         if ran.code == 0 && errors.matches("serving").count() >= 2 {

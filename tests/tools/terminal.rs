@@ -51,7 +51,7 @@ impl Terminal {
     /// Waits for a text; gives what was shown up to its end.
     #[track_caller]
     fn sees(&mut self, text: &str) -> String {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(180);
         loop {
             if let Some(at) = self.shown.find(text) {
                 let rest = self.shown.split_off(at + text.len());

@@ -22,7 +22,7 @@ impl Occupied {
         };
         let free = (0..crate::backend::readers::THREADS).map(occupy).collect();
         for _ in 0..crate::backend::readers::THREADS {
-            entered.recv_timeout(Duration::from_secs(30)).unwrap();
+            entered.recv_timeout(Duration::from_secs(180)).unwrap();
         }
         Self { _free: free }
     }
@@ -59,7 +59,7 @@ fn changes_of_cold_entries_keep_their_order_and_hold_up_no_others() {
     }
     submit("cold", EACH, ChangeKind::Delete { check: Box::new(|_| Ok(())), subtree: false });
     submit("cold", EACH + 1, add_kind(&token_dn("cold"), &[("objectClass", "frCoreToken")]));
-    let next = || answers.recv_timeout(Duration::from_secs(30)).unwrap();
+    let next = || answers.recv_timeout(Duration::from_secs(180)).unwrap();
     for expected in 0..EACH {
         let (id, number, result) = next();
         assert_eq!((id, number), ("warm", expected));
@@ -104,7 +104,7 @@ fn changes_that_wait_for_their_entries_count_as_waiting() {
         backend.submit(Change { target: key(&token_dn("x")), kind, done });
     }
     assert!(backend.is_crowded());
-    let next = || answers.recv_timeout(Duration::from_secs(30)).unwrap();
+    let next = || answers.recv_timeout(Duration::from_secs(180)).unwrap();
     let (number, refusal) = next();
     assert_eq!(number, MOST);
     assert!(matches!(refusal, Err(ChangeError::Store(StoreError::Busy))), "{refusal:?}");

@@ -114,7 +114,7 @@ impl Instance {
     }
 
     fn wait_until_ready(&self) {
-        let ready = within(60, || {
+        let ready = within(|| {
             let ended = self.server.lock().unwrap().as_mut().and_then(|child| child.try_wait().unwrap());
             if let Some(status) = ended {
                 panic!("the server ended ({status}): {}", self.log());

@@ -13,21 +13,23 @@ mod watchdog;
 pub(crate) use ber::{hex, int, octets, seq, tlv};
 pub(crate) use controls::Ctl;
 pub(crate) use instance::{DM, Instance, PASSWORD, SUFFIX, Setup, program};
-pub(crate) use link::{Link, Lost, Query, request};
+pub(crate) use link::{Link, Lost, PATIENCE, Query, request};
 pub(crate) use reply::{Answer, Entry, Found, Reply};
 pub(crate) use store::{CTS_USER, FAMRECORDS, INDEXES, NOBODY, Store, TID, Token, all_cts_fields, cts};
 pub(crate) use tools::{Ran, Tool, fixture, ldif_file, tool};
 
-/// Turns `what` until it gives something, for at most `seconds`.
-pub(crate) fn within<T>(seconds: u64, mut what: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
-    loop {
+/// Turns `what` until it gives something, for at most [`PATIENCE`].
+pub(crate) fn within<T>(mut what: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = std::time::Instant::now();
+    // Not by time alone: the machine may have stood still.
+    for turn in 0.. {
         if let Some(found) = what() {
             return Some(found);
         }
-        if std::time::Instant::now() >= end {
-            return None;
+        if turn > 100 && begun.elapsed() > PATIENCE {
+            break;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
+    None
 }
