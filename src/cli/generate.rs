@@ -38,13 +38,20 @@ pub(super) struct Man {
 
 /// `ctsd install-links`.
 pub(super) fn links(options: &Links) -> Result<ExitCode, Failure> {
+    link(&options.folder, options.force)?;
+    println!("Linked {} in {}", TOOLS.join(", "), options.folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the links; what is in their way is replaced only by `force`.
+pub(super) fn link(folder: &Path, force: bool) -> Result<(), Failure> {
     let program = std::env::current_exe()?;
-    std::fs::create_dir_all(&options.folder)?;
+    std::fs::create_dir_all(folder)?;
     for tool in TOOLS {
-        let link = options.folder.join(tool);
+        let link = folder.join(tool);
         if let Ok(known) = link.symlink_metadata() {
             let is_ours = std::fs::canonicalize(&link).is_ok_and(|path| path == program);
-            let may_go = options.force || (known.is_symlink() && !link.exists());
+            let may_go = force || (known.is_symlink() && !link.exists());
             if is_ours && link != program {
                 continue;
             }
@@ -55,8 +62,7 @@ pub(super) fn links(options: &Links) -> Result<ExitCode, Failure> {
         }
         std::os::unix::fs::symlink(&program, &link)?;
     }
-    println!("Linked {} in {}", TOOLS.join(", "), options.folder.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// `ctsd completions`: for `ctsd` and for each linked name.

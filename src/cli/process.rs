@@ -128,26 +128,29 @@ pub(super) fn require_instance(instance: &Path) -> Result<(), Failure> {
 
 /// `ctsd stop`.
 pub(super) fn stop(options: &args::Stop) -> Result<ExitCode, Failure> {
-    let instance = &options.at.instance;
+    println!("{}", end(&options.at.instance, options.timeout)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the server of an instance, for which it may take so many seconds; gives what became of it.
+pub(super) fn end(instance: &Path, timeout: u64) -> Result<String, Failure> {
     require_instance(instance)?;
     let Some(pid) = running(instance) else {
-        println!("No server runs on {}.", instance.display());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(format!("No server runs on {}.", instance.display()));
     };
     kill_process(pid, Signal::TERM)?;
     let pause = Duration::from_millis(50);
-    let turns = options.timeout.saturating_mul(20).max(1);
+    let turns = timeout.saturating_mul(20).max(1);
     for _ in 0..turns {
         if running(instance).is_none() {
-            println!("Stopped process {}.", pid.as_raw_nonzero());
-            return Ok(ExitCode::SUCCESS);
+            return Ok(format!("Stopped process {}.", pid.as_raw_nonzero()));
         }
         std::thread::sleep(pause);
     }
     Err(Failure::new(format!(
         "process {} has not ended within {} s; it goes on ending",
         pid.as_raw_nonzero(),
-        options.timeout
+        timeout
     )))
 }
 

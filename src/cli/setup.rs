@@ -11,7 +11,7 @@ use rustix::process::Pid;
 
 use super::args::{Profile, Setup};
 use super::ports::{self, ADMIN_PORT};
-use super::{Failure, process, prompt, serve};
+use super::{Failure, generate, process, prompt, serve};
 use crate::access::default_globals;
 use crate::auth::{Secret, Verifier, scheme::Scheme};
 use crate::backend::StartPhase;
@@ -70,6 +70,11 @@ pub(super) fn run(options: &Setup) -> Result<ExitCode, Failure> {
     say(&format!("Setting up {} ...", directory.display()));
     create(&plan)?;
     say("The instance is set up.");
+    match generate::link(&directory.join("bin"), false) {
+        Ok(()) => say(&format!("Its tools are in {}.", directory.join("bin").display())),
+        // It serves without them.
+        Err(failure) => eprintln!("The tools could not be linked: {}", failure.text),
+    }
     if start {
         let addresses = start_in_background(directory)?;
         say(&format!("The server runs and listens on {}.", addresses.join(" and ")));
@@ -95,7 +100,7 @@ fn plan(options: &Setup, asks: bool) -> Result<Plan, Failure> {
     if let Some(kind) = &options.backend_type
         && !["je", "pdb", "cts", "log"].contains(&kind.to_lowercase().as_str())
     {
-        return Err(Failure::usage(format!(
+        return Err(Failure::new(format!(
             "--backendType {kind}: there is one kind of store; je and pdb stand for it"
         )));
     }
@@ -106,7 +111,7 @@ fn plan(options: &Setup, asks: bool) -> Result<Plan, Failure> {
         }
         None => "cn=Directory Manager".to_owned(),
     };
-    Dn::parse(&root_dn).map_err(|error| Failure::usage(format!("--rootUserDN {root_dn}: {error}")))?;
+    Dn::parse(&root_dn).map_err(|error| Failure::new(format!("--rootUserDN {root_dn}: {error}")))?;
     let root_password = password(options, asks)?;
     let hostname = match &options.hostname {
         Some(hostname) => hostname.clone(),
@@ -127,16 +132,16 @@ fn plan(options: &Setup, asks: bool) -> Result<Plan, Failure> {
     let mut add_base_entry = options.add_base_entry || !options.profile.is_empty();
     if base_dns.is_empty() {
         if !asks {
-            return Err(Failure::usage("--baseDN is missing, for example --baseDN dc=cts,dc=example,dc=com"));
+            return Err(Failure::new("--baseDN is missing, for example --baseDN dc=cts,dc=example,dc=com"));
         }
         base_dns.push(prompt::text("Base DN for Directory Data", FILE_SUFFIX)?);
         add_base_entry = add_base_entry
             || prompt::yes("Create the base entry only (otherwise the database is left empty)", true)?;
     }
     for base in &base_dns {
-        let dn = Dn::parse(base).map_err(|error| Failure::usage(format!("--baseDN {base}: {error}")))?;
+        let dn = Dn::parse(base).map_err(|error| Failure::new(format!("--baseDN {base}: {error}")))?;
         if dn.is_root() {
-            return Err(Failure::usage("--baseDN must not be empty"));
+            return Err(Failure::new("--baseDN must not be empty"));
         }
     }
     let mut ldaps_port = options.ldaps_port;
@@ -150,7 +155,7 @@ fn plan(options: &Setup, asks: bool) -> Result<Plan, Failure> {
     let certificate = options.certificate_file.clone().zip(options.private_key_file.clone());
     let tls = ldaps_port.is_some() || start_tls;
     if tls && certificate.is_none() && !options.generate_self_signed_certificate && !asks {
-        return Err(Failure::usage(
+        return Err(Failure::new(
             "TLS needs a certificate: --generateSelfSignedCertificate, or --certificateFile and --privateKeyFile",
         ));
     }
@@ -176,13 +181,10 @@ fn password(options: &Setup, asks: bool) -> Result<Secret, Failure> {
     }
     if let Some(file) = &options.root_user_password_file {
         let text = std::fs::read_to_string(file)
-            .map_err(|error| Failure::usage(format!("--rootUserPasswordFile {}: {error}", file.display())))?;
+            .map_err(|error| Failure::new(format!("--rootUserPasswordFile {}: {error}", file.display())))?;
         let first = text.lines().next().unwrap_or_default();
         if first.is_empty() {
-            return Err(Failure::usage(format!(
-                "--rootUserPasswordFile {} holds no password",
-                file.display()
-            )));
+            return Err(Failure::new(format!("--rootUserPasswordFile {} holds no password", file.display())));
         }
         return Ok(Secret::new(first.as_bytes().to_vec()));
     }
@@ -190,7 +192,7 @@ fn password(options: &Setup, asks: bool) -> Result<Secret, Failure> {
         let typed = prompt::new_password("Password for the Initial Root User")?;
         return Ok(Secret::new(typed.into_bytes()));
     }
-    Err(Failure::usage("the root user needs a password: --rootUserPassword or --rootUserPasswordFile"))
+    Err(Failure::new("the root user needs a password: --rootUserPassword or --rootUserPasswordFile"))
 }
 
 /// Says plainly which port is taken, before anything is made.
@@ -314,7 +316,7 @@ async fn add_base(client: &Internal, base: &str) -> Result<(), Failure> {
         "c" => "country",
         "l" => "locality",
         _ => {
-            return Err(Failure::usage(format!(
+            return Err(Failure::new(format!(
                 "--baseDN {base}: no base entry can be made for {attribute}=; use dc=, o=, ou=, c= or l="
             )));
         }

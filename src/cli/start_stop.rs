@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::ldap::{AdminOptions, wanted};
-use super::{Failure, args, process, serve, setup};
+use super::ldap::{AdminOptions, Client, wanted};
+use super::{Failure, args, at_hand, process, serve, setup};
 use crate::protocol::request;
 
 const START_EXAMPLES: &str = "Examples:
@@ -57,8 +57,11 @@ pub(super) struct Stop {
     #[arg(short = 'R', long)]
     restart: bool,
     /// Why, for the server's log.
-    #[arg(short = 's', long = "stopReason", value_name = "TEXT")]
+    #[arg(short = 'r', short_alias = 's', long = "stopReason", value_name = "TEXT")]
     stop_reason: Option<String>,
+    /// When to stop: 0 is at once; yyyyMMddHHmmss in the server's time zone, with a Z behind it in UTC.
+    #[arg(short = 't', long = "stopTime", value_name = "TIME")]
+    stop_time: Option<String>,
     /// Seconds to wait for the server to end.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     timeout: u64,
@@ -87,22 +90,30 @@ pub(super) fn start(options: &Start) -> Result<ExitCode, Failure> {
 pub(super) fn stop(options: &Stop) -> Result<ExitCode, Failure> {
     let connection = &options.admin.connection;
     let is_remote = connection.hostname.is_some() || connection.port.is_some();
+    let time = options.stop_time.as_deref().filter(|time| *time != "0");
     if is_remote {
-        return stop_remote(options);
+        return ask_to_stop(options.admin.open("stop-ds")?, options, time);
     }
-    let stop = args::Stop { at: options.at.clone(), timeout: options.timeout };
-    process::stop(&stop)?;
+    if time.is_some() {
+        let (client, _) = at_hand::open("stop-ds", &options.at, &options.admin)?;
+        return ask_to_stop(client, options, time);
+    }
+    let say = |text: &str| {
+        if !options.admin.quiet {
+            println!("{text}");
+        }
+    };
+    say(&process::end(&options.at.instance, options.timeout)?);
     if !options.restart {
         return Ok(ExitCode::SUCCESS);
     }
     let addresses = setup::start_in_background(&options.at.instance)?;
-    println!("The Directory Server has started successfully: {}", addresses.join(", "));
+    say(&format!("The Directory Server has started successfully: {}", addresses.join(", ")));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Adds a shutdown task.
-fn stop_remote(options: &Stop) -> Result<ExitCode, Failure> {
-    let mut client = options.admin.open("stop-ds")?;
+fn ask_to_stop(mut client: Client, options: &Stop, time: Option<&str>) -> Result<ExitCode, Failure> {
     let id = format!("stop-ds-{}", std::process::id());
     let dn = format!("ds-task-id={id},cn=Scheduled Tasks,cn=Tasks");
     let restart = options.restart.to_string();
@@ -115,10 +126,17 @@ fn stop_remote(options: &Stop) -> Result<ExitCode, Failure> {
     if let Some(reason) = &options.stop_reason {
         attributes.push(("ds-task-shutdown-message", vec![reason.as_bytes()]));
     }
+    if let Some(time) = time {
+        attributes.push(("ds-task-scheduled-start-time", vec![time.as_bytes()]));
+    }
     let list: Vec<request::Attribute<'_>> =
         attributes.iter().map(|(name, values)| (*name, values.as_slice())).collect();
     let answer = client.ask(|out, id| request::add(out, id, &dn, &list, &[]))?;
     wanted("The shutdown task was not scheduled", &dn, answer)?;
-    println!("The server was asked to {}.", if options.restart { "restart" } else { "stop" });
+    let what = if options.restart { "restart" } else { "stop" };
+    println!(
+        "The server was asked to {what}{}.",
+        time.map_or_else(String::new, |time| format!(" at {time}"))
+    );
     Ok(ExitCode::SUCCESS)
 }

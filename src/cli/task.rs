@@ -26,6 +26,9 @@ pub(super) struct Head {
     /// Bind as this administrator of the replication topology, instead of --bindDN.
     #[arg(long = "adminUID", value_name = "UID", conflicts_with = "bind_dn")]
     admin_uid: Option<String>,
+    /// Do it here, with the server stopped.
+    #[arg(long)]
+    offline: bool,
     /// Never ask; what is missing is an error.
     #[arg(long = "no-prompt")]
     no_prompt: bool,
@@ -182,7 +185,21 @@ pub(super) fn connect_for(
     options: &TaskOptions,
     unnamed: Unnamed,
 ) -> Result<Option<Client>, Failure> {
-    let client = connect(tool, &options.head.at, &options.head.admin(), unnamed)?;
+    let instance = &options.head.at.instance;
+    let client = if options.head.offline {
+        process::require_instance(instance)?;
+        if process::running(instance).is_some() {
+            let text = format!(
+                "the server of {} runs, and --offline does the work with it stopped: stop it first (stop-ds), or leave \
+                 --offline out",
+                instance.display()
+            );
+            return Err(Failure::new(text));
+        }
+        None
+    } else {
+        connect(tool, &options.head.at, &options.head.admin(), unnamed)?
+    };
     if client.is_none() && options.when.needs_server() {
         return Err(Failure::new(
             "the server is stopped: --start, --recurringTask, --dependency, --completionNotify and --errorNotify \

@@ -84,6 +84,7 @@ impl Server {
             .output()
             .unwrap();
         Ran::of(&set_up).ok();
+        assert!(server.bin().join("dsconfig").exists(), "links come with the instance");
         let linked = program().arg("install-links").arg(server.bin()).output().unwrap();
         Ran::of(&linked).ok();
         assert!(server.run("start-ds", &[]).ok().contains("started successfully"));

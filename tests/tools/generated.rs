@@ -140,6 +140,7 @@ fn status_tells_people_and_programs() {
     server.run("stop-ds", &[]).ok();
     assert_eq!(server.run("status", &[]).code, 3);
     server.run("start-ds", &["--quiet"]).ok();
+    assert_eq!(server.run("stop-ds", &["--quiet", "--restart"]).ok(), "");
     assert_eq!(server.run("start-ds", &["--quiet"]).ok(), "", "it runs already");
     assert!(server.run("stop-ds", &["--restart"]).ok().contains("started successfully"));
 }

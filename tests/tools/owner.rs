@@ -83,6 +83,15 @@ fn the_servers_own_user_needs_no_password() {
     let refused = server.run("ldapsearch", &[&named[..], &["-b", "", "(objectClass=*)"]].concat()).refused(1);
     assert!(refused.contains("--bindPasswordFile"), "{refused}");
 
+    // A stop that is to come later is a task.
+    let said = server.run("stop-ds", &["-t", "20990101000000Z", "-r", "because"]).ok();
+    assert!(said.contains("asked to stop at 20990101000000Z"), "{said}");
+    let tasks = server.run("manage-tasks", &["--summary"]).ok();
+    let line = tasks.lines().find(|line| line.contains("stop-ds-")).unwrap();
+    assert!(line.ends_with("Waiting on start time"), "{tasks}");
+    let refused = server.run("backup", &["--offline", "-n", "userRoot"]).refused(1);
+    assert!(refused.contains("leave --offline out"), "{refused}");
+
     // Who says who asks is taken at the word.
     let wrong = ["-D", "cn=Directory Manager", "-w", "wrong"];
     server.run("verify-index", &[&wrong[..], &["--baseDN", SUFFIX]].concat()).refused(49);
