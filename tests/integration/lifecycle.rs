@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use crate::support::{
-    CTS_USER, Ctl, DM, FAMRECORDS, Instance, Lost, PASSWORD, Query, Reply, SUFFIX, Setup, Token, program,
-    request, within,
+    CTS_USER, Ctl, DM, FAMRECORDS, Instance, Link, Lost, PASSWORD, Query, Reply, SUFFIX, Setup, Token,
+    program, request, within,
 };
 
 fn said(output: &Output) -> String {
@@ -61,23 +61,15 @@ fn stop_takes_leave_of_its_clients() {
     writer.send(&all);
     // The first answer: the others are in flight or in the socket.
     assert_eq!(writer.answer(ids[0]).code, 0);
-    let stopped = instance.stop();
-    assert!(stopped.status.success(), "{}", said(&stopped));
-    for link in [&mut idle, &mut listener] {
-        loop {
-            match link.next().unwrap() {
-                Reply::Answer(notice) if notice.id == 0 => {
-                    assert_eq!((notice.code, notice.name.as_deref()), (52, Some("1.3.6.1.4.1.1466.20036")));
-                    break;
-                }
-                Reply::Entry(..) => {}
-                // The persistent search may be ended with an answer of its own.
-                Reply::Answer(answer) => assert_eq!(answer.code, 52, "{answer:?}"),
-                other => panic!("{other:?}"),
-            }
+    // They read meanwhile: who does not take the changes that it hears of for seconds is cut.
+    std::thread::scope(|scope| {
+        let parting = [&mut idle, &mut listener].map(|link| scope.spawn(move || hears_the_notice(link)));
+        let stopped = instance.stop();
+        assert!(stopped.status.success(), "{}", said(&stopped));
+        for one in parting {
+            one.join().unwrap();
         }
-        assert_eq!(link.next().unwrap_err(), Lost::Closed);
-    }
+    });
     let mut acknowledged = vec![ids[0]];
     loop {
         match writer.next() {
@@ -97,6 +89,22 @@ fn stop_takes_leave_of_its_clients() {
         acknowledged.len(),
         "what was done was answered, what was answered was done"
     );
+}
+
+fn hears_the_notice(link: &mut Link) {
+    loop {
+        match link.next().unwrap() {
+            Reply::Answer(notice) if notice.id == 0 => {
+                assert_eq!((notice.code, notice.name.as_deref()), (52, Some("1.3.6.1.4.1.1466.20036")));
+                break;
+            }
+            Reply::Entry(..) => {}
+            // The persistent search may be ended with an answer of its own.
+            Reply::Answer(answer) => assert_eq!(answer.code, 52, "{answer:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(link.next().unwrap_err(), Lost::Closed);
 }
 
 #[test]
