@@ -10,7 +10,7 @@ use ctsd::log::fault::{Fault, MemDisk, Unsynced};
 use ctsd::log::{Log, Options};
 
 use super::store::{
-    Disks, Model, SEGMENT, Token, add, add_base, check, delete, dn, find, key, live_of, modify,
+    Disks, Model, SEGMENT, SPARES, Token, add, add_base, check, delete, dn, find, key, live_of, modify,
 };
 
 /// Numbers that look random and are the same each time.
@@ -67,7 +67,7 @@ fn churn_keeps_the_disk_bounded() {
     for id in 0..20 {
         change(&backend, &mut model, id, &mut dice).unwrap();
     }
-    let (mut dropped, mut recycled) = (0, 0);
+    let (mut dropped, mut recycled, mut full) = (0, 0, 0);
     for round in 0..150 {
         for _ in 0..20 {
             let id = 20 + dice.next(IDS - 20);
@@ -77,6 +77,8 @@ fn churn_keeps_the_disk_bounded() {
                 .advance(Duration::from_secs(60 / RETAINED_CHANGES * 2).max(Duration::from_millis(500)));
         }
         dropped += backend.purge().unwrap().segments;
+        // In a lull, as on a slow machine, others are filled ahead, and old ones need not be used again.
+        full += u32::from(backend.stats().log.spares >= SPARES);
         let (all, live) = octets(&backend);
         // A change takes at most 4 KB here; the segment being written and the last dropped are not full.
         let retained = RETAINED_CHANGES * 4096;
@@ -96,7 +98,7 @@ fn churn_keeps_the_disk_bounded() {
         }
     }
     assert!(dropped > 50, "{dropped}");
-    assert!(recycled > 10, "{recycled}");
+    assert!(recycled + u64::from(full) > 10, "{recycled}, {full}");
     // What never changed was copied, some of it more than once, and is the same to the octet.
     check(&backend, &model, IDS, "at the end");
 }
