@@ -40,6 +40,8 @@ pub struct BackendOptions {
     pub cache_bytes: usize,
     /// Octets of a log segment: a multiple of 4096; bounds the largest change.
     pub segment_bytes: u32,
+    /// Log segments kept ready by a thread, 2 by default; with 0 there is none, and each is made when it is needed.
+    pub spare_segments: usize,
     /// When segments go and writes are refused; later [`TokenStore::set_space`](super::TokenStore::set_space).
     pub space: SpaceSettings,
     /// Changes that may wait to be made; more are refused as busy.
@@ -77,6 +79,7 @@ impl BackendOptions {
             durability: Durability::Group,
             cache_bytes: 256 << 20,
             segment_bytes: 64 << 20,
+            spare_segments: 2,
             space: SpaceSettings::default(),
             queue_capacity: 10_000,
             purge_interval: Duration::from_secs(1),

@@ -157,6 +157,7 @@ pub(crate) fn start(
         let mut log_options = Options::new(dataset_id);
         log_options.durability = options.durability;
         log_options.segment_size = options.segment_bytes;
+        log_options.spares = options.spare_segments;
         log_options.replay_from = if applied == 0 { 0 } else { applied + 1 };
         let mut records = 0;
         let opened = Log::open(Arc::clone(log_disk), log_options, &mut |record| {

@@ -10,7 +10,7 @@ use ctsd::log::fault::{Fault, MemDisk, Unsynced};
 use ctsd::log::{Log, Options};
 
 use super::store::{
-    Disks, Model, SEGMENT, SPARES, Token, add, add_base, check, delete, dn, find, key, live_of, modify,
+    Disks, Model, SEGMENT, Token, add, add_base, check, delete, dn, find, key, live_of, modify,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -73,7 +73,9 @@ fn changes(disks: &Disks, dataset_id: [u8; 16]) -> (Vec<u64>, [usize; 6]) {
 #[test]
 fn dead_tokens_leave_their_deletes() {
     let disks = Disks::new();
-    let backend = open(&disks).unwrap();
+    // In a lull files would be filled ahead, and the old ones not be of use.
+    let spareless = BackendOptions { spare_segments: 0, ..options(&disks) };
+    let backend = disks.try_open_with(&spareless).unwrap();
     add_base(&backend).unwrap();
     let mut model = Model::new();
     let mut count = 1;
@@ -102,10 +104,9 @@ fn dead_tokens_leave_their_deletes() {
     assert_eq!(backend.compact().unwrap().segments, 0, "once is enough");
     let stats = backend.stats().log;
     assert!(stats.segments_compacted >= done.segments && stats.compacted_octets >= done.octets);
-    // The old files are used again, unless as many were filled meanwhile as are ever kept ready.
+    // The old files are used again.
     backend.purge().unwrap();
-    let log = backend.stats().log;
-    assert!(log.segments_recycled > 0 || log.spares >= SPARES, "{log:?}");
+    assert!(backend.stats().log.segments_recycled > 0);
     let (numbers, kinds) = changes(&disks, backend.dataset_id());
     assert_eq!(numbers, (1..=count).collect::<Vec<u64>>(), "no number is missing");
     assert_eq!(kinds[2], IDS as usize * 9 / 10, "all deletes are there");

@@ -20,8 +20,6 @@ use ctsd::schema::{NormalizedDn, Schema, SchemaStore};
 pub(crate) const SUFFIX: &str = "dc=example,dc=com";
 /// Octets of a segment.
 pub(crate) const SEGMENT: u32 = 64 << 10;
-/// Files from which on an old one is not used again, as enough are ready: twice what is kept ready always, and two.
-pub(crate) const SPARES: u64 = 6;
 
 fn schema_store() -> Arc<SchemaStore> {
     static STORE: OnceLock<Arc<SchemaStore>> = OnceLock::new();
